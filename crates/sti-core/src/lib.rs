@@ -1,9 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+pub mod backfill;
 pub mod db;
+pub mod keyset;
 pub mod mapping;
 pub mod models;
+pub mod observe;
+pub mod probe;
 pub mod schema;
+mod subtype_rows;
 
 pub use models::{Project, ProjectId, ProjectType, SchoolProject, SelfStudyProject};
