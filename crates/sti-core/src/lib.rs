@@ -1,1 +1,2 @@
-
+#[cfg(feature = "test-support")]
+pub mod test_support;
