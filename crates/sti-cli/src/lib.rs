@@ -1,1 +1,13 @@
+//! The shell that `sti`, `sti-verify` and `sti-migrate` share: where the database is, what a command answers with,
+//! how a report is written. The work itself is in `sti-core`; no SQL is written here.
 
+pub mod answer;
+pub mod document;
+pub mod flag;
+pub mod format;
+pub mod target;
+
+pub use answer::{Answer, Exit, Failure, run};
+pub use document::{Document, Table, number, percent};
+pub use format::{Format, Report};
+pub use target::{DatabaseArgs, Target};

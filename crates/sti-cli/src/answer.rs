@@ -1,0 +1,90 @@
+//! What a command ends with: the exit codes, one failure type, and the entry point of the three binaries.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// The exit codes of all three binaries. They are part of the interface: scripts decide by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done, or clean.
+    Done,
+    /// 1: a negative answer: findings, refused, rows that failed.
+    Negative,
+    /// 2: could not: usage, connection, schema, a bug. Nothing was written, unless the message says so.
+    Failed,
+    /// 3: stopped early; the same command resumes.
+    Stopped,
+    /// 4: the outcome is unknown: the connection was lost at a commit and the database cannot be asked.
+    Unknown,
+}
+
+impl Exit {
+    /// The number that the process exits with.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Negative => 1,
+            Self::Failed => 2,
+            Self::Stopped => 3,
+            Self::Unknown => 4,
+        }
+    }
+}
+
+/// What the help of every command says about its exit codes.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or clean
+  1  a negative answer: findings, refused, rows that failed
+  2  could not: usage, connection, schema, a bug
+  3  stopped early; the same command resumes
+  4  the outcome is unknown: look before you run it again";
+
+/// Why a command has no answer: one message, and the exit code that goes with it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What the process exits with.
+    pub exit: Exit,
+    /// One clear message that names the thing and the next step.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with exit code 2.
+    #[must_use]
+    pub fn failed(message: impl Display) -> Self {
+        Self { exit: Exit::Failed, message: message.to_string() }
+    }
+
+    /// A refusal, with exit code 1.
+    #[must_use]
+    pub fn refused(message: impl Display) -> Self {
+        Self { exit: Exit::Negative, message: message.to_string() }
+    }
+}
+
+/// Every error of the library is a failure with exit code 2, unless a command says otherwise.
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::failed(error)
+    }
+}
+
+/// What a command returns.
+pub type Answer = Result<Exit, Failure>;
+
+/// Runs a command, prints its failure to stderr as `error: …`, and gives the code to exit with.
+pub fn run(command: impl FnOnce() -> Answer) -> ExitCode {
+    let exit = command().unwrap_or_else(|failure| {
+        say(format_args!("error: {}", failure.message));
+        failure.exit
+    });
+    ExitCode::from(exit.code())
+}
+
+/// Writes a line to stderr, where everything goes that is not the report. A closed stderr is no reason to stop.
+pub fn say(line: impl Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

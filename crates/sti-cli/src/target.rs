@@ -1,0 +1,121 @@
+//! Which database a command works on, and where its URL came from.
+
+use std::fmt;
+
+use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect};
+
+use crate::answer::{Failure, say};
+
+/// `--database-url`, for every command.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct DatabaseArgs {
+    /// The database: postgres://USER@HOST/DATABASE or sqlite:PATH. Without it DATABASE_URL is taken from the
+    /// environment, then from a file `.env` in the working folder.
+    #[arg(long, value_name = "URL", global = true)]
+    pub database_url: Option<String>,
+}
+
+/// Where a URL came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `--database-url`
+    Flag,
+    /// `DATABASE_URL` in the environment.
+    Environment,
+    /// `DATABASE_URL` in `.env` of the working folder.
+    DotEnv,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flag => "--database-url",
+            Self::Environment => "DATABASE_URL",
+            Self::DotEnv => "DATABASE_URL in .env",
+        })
+    }
+}
+
+/// The database that a command works on.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// Where that was said.
+    pub source: Source,
+    command: String,
+}
+
+impl DatabaseArgs {
+    /// Finds the URL and says on stderr which database `command` (as in `sti backfill`) works on: the first line
+    /// of every command. The flag wins over the environment, the environment over `.env`.
+    ///
+    /// # Errors
+    /// No URL anywhere, or one that cannot be used.
+    pub fn resolve(&self, command: &str) -> Result<Target, Failure> {
+        let (text, source) = self.find()?;
+        let url =
+            DatabaseUrl::parse(&text).map_err(|e| Failure::failed(format_args!("{e} (from {source})")))?;
+        let target = Target { url, source, command: command.to_owned() };
+        say(&target);
+        Ok(target)
+    }
+
+    fn find(&self) -> Result<(String, Source), Failure> {
+        if let Some(text) = &self.database_url {
+            return Ok((text.clone(), Source::Flag));
+        }
+        match std::env::var("DATABASE_URL") {
+            Ok(text) if !text.trim().is_empty() => return Ok((text, Source::Environment)),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                return Err(Failure::failed("DATABASE_URL in the environment is not UTF-8"));
+            }
+            _ => {}
+        }
+        if let Some(text) = from_dot_env()? {
+            return Ok((text, Source::DotEnv));
+        }
+        Err(Failure::failed(
+            "no database named: give --database-url, or set DATABASE_URL in the environment or in .env",
+        ))
+    }
+}
+
+/// `DATABASE_URL` out of `.env`; nothing else is read from that file, ENABLE_STI least of all.
+fn from_dot_env() -> Result<Option<String>, Failure> {
+    if !std::path::Path::new(".env").is_file() {
+        return Ok(None);
+    }
+    // Its errors repeat the line, which may hold a password.
+    let bad =
+        |_| Failure::failed("cannot read .env of the working folder: give --database-url, or mend the file");
+    for item in dotenvy::from_filename_iter(".env").map_err(bad)? {
+        let (key, value) = item.map_err(bad)?;
+        if key == "DATABASE_URL" && !value.trim().is_empty() {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+impl Target {
+    /// Opens a connection that names this command as its `application_name`.
+    ///
+    /// # Errors
+    /// Unreachable server, missing or unreadable file.
+    pub fn connect(&self, access: Access) -> Result<AnyConnection, Failure> {
+        Ok(connect(&self.url, access, &self.command)?)
+    }
+
+    /// The command, as in `sti backfill`.
+    #[must_use]
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} (from {})", self.command, self.url, self.source)
+    }
+}

@@ -1,0 +1,2 @@
+DROP TABLE sti_backfill_chunk;
+DROP TABLE sti_backfill_run;

@@ -1,0 +1,145 @@
+//! One connection type for both backends, opened by URL.
+
+use std::path::{Path, PathBuf};
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection, SqliteConnection};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::url::DatabaseUrl;
+
+pub use any::{AnyConnection, MultiBackend};
+
+mod any {
+    #![allow(missing_docs, reason = "the derive makes public items without a word")]
+
+    use diesel::{PgConnection, SqliteConnection};
+
+    /// A connection to either backend. The variants are open: a host that has a `PgConnection` can put it in.
+    ///
+    /// Open it with [`connect`], never with `AnyConnection::establish`: the derived `establish` tries one backend
+    /// after the other, and with PostgreSQL down it makes a SQLite file of the URL's name.
+    #[derive(diesel::MultiConnection)]
+    pub enum AnyConnection {
+        /// PostgreSQL.
+        Pg(PgConnection),
+        /// SQLite.
+        Sqlite(SqliteConnection),
+    }
+}
+
+impl std::fmt::Debug for AnyConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pg(_) => "AnyConnection::Pg",
+            Self::Sqlite(_) => "AnyConnection::Sqlite",
+        })
+    }
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads only; the database enforces it. SQLite files are opened read-only.
+    Read,
+    /// Reads and writes. A SQLite file must exist.
+    Write,
+    /// Reads and writes; a SQLite file that does not exist is made, in WAL mode.
+    Create,
+}
+
+/// Why a database could not be opened. No message holds a password.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The server did not take the connection.
+    #[error("cannot connect to {target}: {reason}")]
+    Unreachable {
+        /// The target, as `DatabaseUrl` shows it.
+        target: String,
+        /// What the server or the client library said.
+        reason: String,
+    },
+    /// The SQLite file is not there.
+    #[error(
+        "SQLite file {} does not exist: check the path; `sti-migrate up --create` makes a new database",
+        path.display()
+    )]
+    NoSuchFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The SQLite file is there and cannot be used.
+    #[error("cannot open SQLite file {}: {reason}", path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+}
+
+/// Opens one connection.
+///
+/// PostgreSQL: the connection carries `application_name` unless the URL names one; a read connection sets
+/// `default_transaction_read_only`. SQLite: foreign keys on, waits up to 5 s for a lock; the journal mode of a
+/// file that exists is left as it is.
+///
+/// # Errors
+/// [`ConnectError`] names the target and the reason.
+pub fn connect(
+    url: &DatabaseUrl,
+    access: Access,
+    application_name: &str,
+) -> Result<AnyConnection, ConnectError> {
+    match url.sqlite_path() {
+        Some(path) => open_sqlite(path, access).map(AnyConnection::Sqlite),
+        None => open_postgres(url, access, application_name).map(AnyConnection::Pg),
+    }
+}
+
+fn open_postgres(
+    url: &DatabaseUrl,
+    access: Access,
+    application_name: &str,
+) -> Result<PgConnection, ConnectError> {
+    let unreachable = |reason: String| ConnectError::Unreachable {
+        target: url.to_string(),
+        reason: url.redact(reason.trim()),
+    };
+    let libpq = url.libpq(application_name).unwrap_or_default();
+    let mut connection = PgConnection::establish(&libpq).map_err(|e| unreachable(e.to_string()))?;
+    if access == Access::Read {
+        connection
+            .batch_execute("SET default_transaction_read_only = on")
+            .map_err(|e| unreachable(e.to_string()))?;
+    }
+    Ok(connection)
+}
+
+/// What a `file:` URI of SQLite cannot hold as it is.
+const URI_PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
+
+fn open_sqlite(path: &Path, access: Access) -> Result<SqliteConnection, ConnectError> {
+    let bad = |reason: String| ConnectError::BadFile { path: path.to_owned(), reason };
+    let exists = path.try_exists().map_err(|e| bad(e.to_string()))?;
+    if !exists && access != Access::Create {
+        return Err(ConnectError::NoSuchFile { path: path.to_owned() });
+    }
+    let text = path.to_str().ok_or_else(|| bad("the path is not UTF-8".to_owned()))?;
+    // SQLite takes `file:a/b` as an URI with the path a/b, and `file://a` as one with the host a.
+    let text = if text.starts_with("//") { text.trim_start_matches('/') } else { text };
+    let mode = match access {
+        Access::Read => "ro",
+        Access::Write => "rw",
+        Access::Create => "rwc",
+    };
+    let uri = format!("file:{}?mode={mode}", utf8_percent_encode(text, URI_PATH));
+    let mut connection = SqliteConnection::establish(&uri).map_err(|e| bad(e.to_string()))?;
+    // The first statement that reads the file: it fails here if the file is no database.
+    let setup = "PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; SELECT count(*) FROM sqlite_schema;";
+    connection.batch_execute(setup).map_err(|e| bad(e.to_string()))?;
+    if !exists {
+        connection.batch_execute("PRAGMA journal_mode = WAL;").map_err(|e| bad(e.to_string()))?;
+    }
+    Ok(connection)
+}

@@ -1,0 +1,138 @@
+//! What differs between the two backends. No other module matches on the backend.
+//!
+//! Placeholders do not differ: `$1`, `$2` … work on both, as long as their first appearances are in order.
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{QueryResult, RunQueryDsl as _};
+use std::time::Duration;
+
+use super::connection::AnyConnection;
+use super::url::Backend;
+
+/// The backend of an open connection.
+#[must_use]
+pub fn backend(connection: &AnyConnection) -> Backend {
+    match connection {
+        AnyConnection::Pg(_) => Backend::Postgres,
+        AnyConnection::Sqlite(_) => Backend::Sqlite,
+    }
+}
+
+impl Backend {
+    /// The clause after a text expression that makes a comparison exact, byte by byte.
+    #[must_use]
+    pub const fn exact(self) -> &'static str {
+        match self {
+            Self::Postgres => r#"COLLATE "C""#,
+            Self::Sqlite => "COLLATE BINARY",
+        }
+    }
+
+    /// The clause at the end of a SELECT that locks its rows against every writer but lets foreign keys refer
+    /// to them. Empty on SQLite, where a write transaction has the whole database.
+    #[must_use]
+    pub const fn lock_rows(self) -> &'static str {
+        match self {
+            Self::Postgres => "FOR NO KEY UPDATE",
+            Self::Sqlite => "",
+        }
+    }
+
+    /// The clause at the end of a SELECT that locks its rows so that they can be deleted: against every writer
+    /// and against foreign keys that would refer to them.
+    #[must_use]
+    pub const fn lock_rows_for_delete(self) -> &'static str {
+        match self {
+            Self::Postgres => "FOR UPDATE",
+            Self::Sqlite => "",
+        }
+    }
+
+    /// The moment at which the expression is evaluated, by the database's clock, in the column type of
+    /// [`super::sql_types::DbTimestamp`].
+    #[must_use]
+    pub const fn now(self) -> &'static str {
+        match self {
+            Self::Postgres => "clock_timestamp()",
+            Self::Sqlite => "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
+        }
+    }
+
+    /// [`Self::now`] and some seconds more.
+    #[must_use]
+    pub fn now_plus(self, seconds: u64) -> String {
+        match self {
+            Self::Postgres => format!("clock_timestamp() + interval '{seconds} seconds'"),
+            Self::Sqlite => format!("strftime('%Y-%m-%d %H:%M:%f000', 'now', '+{seconds} seconds')"),
+        }
+    }
+
+    /// The clause after the name of a CTE that keeps it from being folded into the outer statement.
+    #[must_use]
+    pub const fn materialized(self) -> &'static str {
+        "MATERIALIZED"
+    }
+
+    pub(super) const fn begin_write(self) -> &'static str {
+        match self {
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            Self::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+
+    pub(super) const fn begin_snapshot(self) -> &'static str {
+        match self {
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Self::Sqlite => "BEGIN DEFERRED",
+        }
+    }
+}
+
+/// How long the statements of one transaction may wait and run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest wait for one lock.
+    pub lock: Duration,
+    /// The longest run of one statement. PostgreSQL only.
+    pub statement: Duration,
+}
+
+/// Sets `limits` for the transaction that is open.
+///
+/// PostgreSQL: `SET LOCAL`, with 10 s for an idle transaction, so that a frozen client frees its locks.
+/// SQLite: the busy timeout of the connection, which also counts for the next BEGIN.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn limit_transaction(connection: &mut AnyConnection, limits: Limits) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => c.batch_execute(&format!(
+            "SET LOCAL lock_timeout = '{}ms'; SET LOCAL statement_timeout = '{}ms'; \
+             SET LOCAL idle_in_transaction_session_timeout = '10s'",
+            limits.lock.as_millis().max(1),
+            limits.statement.as_millis().max(1),
+        )),
+        AnyConnection::Sqlite(_) => Ok(()),
+    }
+}
+
+/// The server's `deadlock_timeout`: who waits longer than this for a lock may be made the victim, or make the
+/// application's session one. `None` on SQLite.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn deadlock_timeout(connection: &mut AnyConnection) -> QueryResult<Option<Duration>> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        ms: i64,
+    }
+    match connection {
+        AnyConnection::Pg(c) => {
+            let sql = "SELECT setting::bigint AS ms FROM pg_settings WHERE name = 'deadlock_timeout'";
+            let row: Row = diesel::sql_query(sql).get_result(c)?;
+            Ok(Some(Duration::from_millis(row.ms.unsigned_abs())))
+        }
+        AnyConnection::Sqlite(_) => Ok(None),
+    }
+}

@@ -1,0 +1,118 @@
+//! What a database error means for the work at hand. diesel exposes no SQLSTATE, so errors are told apart by
+//! kind and message, here and nowhere else.
+
+use diesel::result::{DatabaseErrorKind, Error};
+
+/// A database error together with what was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {source}")]
+pub struct DbError {
+    /// What was being done, as in "reading the ledger".
+    pub doing: String,
+    /// What the database said.
+    pub source: Error,
+}
+
+impl DbError {
+    /// What this error means for the work at hand.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        Fault::of(&self.source)
+    }
+}
+
+/// A transaction's own statements (BEGIN, COMMIT) have no better name.
+impl From<Error> for DbError {
+    fn from(source: Error) -> Self {
+        Self { doing: "running the transaction".to_owned(), source }
+    }
+}
+
+/// Names what was being done when a query failed.
+pub trait Doing<T> {
+    /// Wraps the error with `what`, a phrase like "locking chunk 17".
+    ///
+    /// # Errors
+    /// The same error, with `what` before it.
+    fn doing(self, what: impl Into<String>) -> Result<T, DbError>;
+}
+
+impl<T> Doing<T> for Result<T, Error> {
+    fn doing(self, what: impl Into<String>) -> Result<T, DbError> {
+        self.map_err(|source| DbError { doing: what.into(), source })
+    }
+}
+
+/// The classes of error that the engines tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// One row's values caused it: a constraint, a value too long, invalid data.
+    Row,
+    /// A deadlock or a serialization failure: run the transaction again.
+    Transient,
+    /// A lock was not to be had in time.
+    LockTimeout,
+    /// A statement ran longer than its limit.
+    StatementTimeout,
+    /// The connection is gone, or the server is shutting down or starting.
+    ConnectionLost,
+    /// The server, the transaction or the file takes no writes.
+    ReadOnly,
+    /// Somebody cancelled the statement.
+    Cancelled,
+    /// Anything else, the unknown included: permission denied, missing column, disk full.
+    Other,
+}
+
+impl Fault {
+    /// Sorts an error by diesel's kind, and by its message where the kind says nothing. The messages are those of
+    /// a server with `lc_messages` C or English, and of SQLite.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        let Error::DatabaseError(kind, information) = error else {
+            return match error {
+                Error::BrokenTransactionManager => Self::ConnectionLost,
+                _ => Self::Other,
+            };
+        };
+        match kind {
+            DatabaseErrorKind::UniqueViolation
+            | DatabaseErrorKind::ForeignKeyViolation
+            | DatabaseErrorKind::NotNullViolation
+            | DatabaseErrorKind::CheckViolation
+            | DatabaseErrorKind::ExclusionViolation => Self::Row,
+            DatabaseErrorKind::SerializationFailure => Self::Transient,
+            DatabaseErrorKind::ReadOnlyTransaction => Self::ReadOnly,
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
+                Self::ConnectionLost
+            }
+            _ => Self::of_message(information.message()),
+        }
+    }
+
+    fn of_message(message: &str) -> Self {
+        const TEXTS: [(&str, Fault); 20] = [
+            ("deadlock detected", Fault::Transient),
+            ("could not serialize access", Fault::Transient),
+            ("canceling statement due to lock timeout", Fault::LockTimeout),
+            ("could not obtain lock on", Fault::LockTimeout),
+            ("database is locked", Fault::LockTimeout),
+            ("database table is locked", Fault::LockTimeout),
+            ("canceling statement due to statement timeout", Fault::StatementTimeout),
+            ("canceling statement due to user request", Fault::Cancelled),
+            ("terminating connection", Fault::ConnectionLost),
+            ("server closed the connection unexpectedly", Fault::ConnectionLost),
+            ("the database system is", Fault::ConnectionLost),
+            ("no connection to the server", Fault::ConnectionLost),
+            ("could not receive data from server", Fault::ConnectionLost),
+            ("SSL connection has been closed", Fault::ConnectionLost),
+            ("attempt to write a readonly database", Fault::ReadOnly),
+            ("cannot execute ", Fault::ReadOnly),
+            ("value too long for type", Fault::Row),
+            ("invalid input syntax for", Fault::Row),
+            ("invalid byte sequence for encoding", Fault::Row),
+            ("CHECK constraint failed", Fault::Row),
+        ];
+        TEXTS.iter().find(|(text, _)| message.starts_with(text)).map_or(Self::Other, |(_, fault)| *fault)
+    }
+}

@@ -1,0 +1,109 @@
+//! Transactions that say what they are: a write transaction, a snapshot to read from, a savepoint.
+
+use diesel::connection::{AnsiTransactionManager, Connection, TransactionManager};
+use diesel::result::Error;
+
+use super::connection::AnyConnection;
+use super::dialect;
+
+/// Where a transaction failed. After a failed COMMIT whose answer was lost, only the database knows whether it
+/// happened.
+#[derive(Debug)]
+pub enum Failed<E> {
+    /// It could not begin; nothing was done.
+    Begin(Error),
+    /// The work inside failed; it was rolled back.
+    Body(E),
+    /// The COMMIT failed. Lost connections leave the outcome open; every other error means rolled back.
+    Commit(Error),
+}
+
+impl<E: From<Error>> Failed<E> {
+    /// The error, whatever its phase.
+    pub fn flatten(self) -> E {
+        match self {
+            Self::Begin(e) | Self::Commit(e) => e.into(),
+            Self::Body(e) => e,
+        }
+    }
+}
+
+type Manager = <AnyConnection as Connection>::TransactionManager;
+
+/// Whether the connection is inside a transaction.
+///
+/// # Errors
+/// `BrokenTransactionManager` when an earlier failure left the transaction in an unknown state.
+pub fn in_transaction(connection: &mut AnyConnection) -> Result<bool, Error> {
+    match Manager::transaction_manager_status_mut(connection).transaction_depth() {
+        Ok(depth) => Ok(depth.is_some()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Runs `work` in a transaction that may write: READ COMMITTED READ WRITE on PostgreSQL whatever the session's
+/// defaults are, `BEGIN IMMEDIATE` on SQLite (a transaction that reads first and writes later fails there at
+/// once when another one has written). Inside a transaction: a savepoint of it.
+///
+/// # Errors
+/// What `work` says, or the database at BEGIN or COMMIT; in each case nothing stays written, but for a
+/// connection lost at COMMIT: use [`write_transaction_phased`] where that matters.
+pub fn write_transaction<T, E: From<Error>>(
+    connection: &mut AnyConnection,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    write_transaction_phased(connection, work).map_err(Failed::flatten)
+}
+
+/// [`write_transaction`], telling in which phase it failed.
+///
+/// # Errors
+/// [`Failed`].
+pub fn write_transaction_phased<T, E>(
+    connection: &mut AnyConnection,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, Failed<E>> {
+    let begin = dialect::backend(connection).begin_write();
+    run(connection, begin, work)
+}
+
+/// Runs `work` in a read-only transaction in which every statement sees the same snapshot (REPEATABLE READ READ
+/// ONLY on PostgreSQL, a deferred transaction on SQLite). Takes no row locks.
+///
+/// # Errors
+/// What `work` says, or the database at BEGIN or COMMIT.
+pub fn read_snapshot<T, E: From<Error>>(
+    connection: &mut AnyConnection,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let begin = dialect::backend(connection).begin_snapshot();
+    run(connection, begin, work).map_err(Failed::flatten)
+}
+
+fn run<T, E>(
+    connection: &mut AnyConnection,
+    begin: &str,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, Failed<E>> {
+    if in_transaction(connection).map_err(Failed::Begin)? {
+        Manager::begin_transaction(connection).map_err(Failed::Begin)?;
+    } else {
+        match connection {
+            AnyConnection::Pg(c) => AnsiTransactionManager::begin_transaction_sql(c, begin),
+            AnyConnection::Sqlite(c) => AnsiTransactionManager::begin_transaction_sql(c, begin),
+        }
+        .map_err(Failed::Begin)?;
+    }
+    match work(connection) {
+        Ok(value) => {
+            Manager::commit_transaction(connection).map_err(Failed::Commit)?;
+            Ok(value)
+        }
+        Err(error) => {
+            // A rollback that fails leaves the connection broken, which its next use reports; the first error
+            // is the one that explains.
+            let _ = Manager::rollback_transaction(connection);
+            Err(Failed::Body(error))
+        }
+    }
+}
