@@ -73,7 +73,7 @@ fn a_database_is_gone_when_its_test_is_over() {
     let dropped = TestDatabase::postgres();
     let name = dropped.value("SELECT current_database()");
     let role = dropped.application_role();
-    assert!(role.contains(&format!("{name}_app@")), "{role}");
+    assert!(role.contains(&format!("user={name}_app")), "{role}");
     drop(dropped);
     assert_eq!(bystander.count(&format!("pg_database WHERE datname = '{name}'")), 0);
     assert_eq!(bystander.count(&format!("pg_roles WHERE rolname = '{name}_app'")), 0);

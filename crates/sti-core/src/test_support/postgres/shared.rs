@@ -24,7 +24,7 @@ pub fn shared() -> &'static Shared {
     SHARED.get_or_init(|| match env::var(SERVER_VARIABLE) {
         Ok(text) => {
             let url = AdminUrl::parse(&text).unwrap_or_else(|| {
-                panic!("{SERVER_VARIABLE} is not of the form postgres://USER@HOST/DATABASE")
+                panic!("{SERVER_VARIABLE} is not of the form postgres://USER@HOST/DATABASE or postgres:///DATABASE?user=USER&host=FOLDER")
             });
             Shared { url, _own: None }
         }
