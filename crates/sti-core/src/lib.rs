@@ -10,5 +10,7 @@ pub mod observe;
 pub mod probe;
 pub mod schema;
 mod subtype_rows;
+#[cfg(feature = "test-support")]
+pub mod test_support;
 
 pub use models::{Project, ProjectId, ProjectType, SchoolProject, SelfStudyProject};

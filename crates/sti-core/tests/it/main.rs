@@ -1,1 +1,5 @@
+//! The library against real databases: one binary, every case on both backends.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;

@@ -1,0 +1,21 @@
+//! A PostgreSQL server of our own: found, started on a socket in a temporary folder, and gone when the process
+//! that started it is gone, however that ended.
+
+mod account;
+mod admin_url;
+mod binaries;
+mod error;
+mod server;
+mod shared;
+
+pub(super) use admin_url::AdminUrl;
+pub use binaries::{Binaries, INSTALL_HINT};
+pub use error::ServerError;
+pub use server::{Server, ServerOptions};
+pub use shared::{Shared, shared};
+
+/// Names the folder that holds PostgreSQL's binaries; wins over `PATH` and the Debian folders.
+pub const BINARIES_VARIABLE: &str = "STI_POSTGRES_BIN";
+
+/// Names the superuser's URL of a running server that all test binaries shall share.
+pub const SERVER_VARIABLE: &str = "STI_TEST_POSTGRES";
