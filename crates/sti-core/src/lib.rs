@@ -5,9 +5,11 @@ pub mod backfill;
 pub mod db;
 pub mod keyset;
 pub mod mapping;
+pub mod metrics;
 pub mod models;
 pub mod observe;
 pub mod probe;
+pub mod repository;
 pub mod schema;
 mod subtype_rows;
 #[cfg(feature = "test-support")]
