@@ -91,7 +91,7 @@ pub fn comes_to_wait(database: &TestDatabase, application_name: &str) -> bool {
             "waits" => return true,
             "idle" => return false,
             _ => {
-                assert!(begun.elapsed() < DEADLINE, "{application_name} is still {state} after {DEADLINE:?}")
+                assert!(begun.elapsed() < DEADLINE, "{application_name} is still {state} after {DEADLINE:?}");
             }
         }
         thread::yield_now();
