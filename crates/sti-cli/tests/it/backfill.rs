@@ -18,8 +18,8 @@ fn a_first_session(database: &TestDatabase) {
         insta::assert_snapshot!("backfill_dry_run", shown(&dry));
         let live = sti_on(database, &["backfill", "--chunk", "4000", "--verbose"]).output().unwrap();
         insta::assert_snapshot!("backfill_live", shown(&live));
-        let drafts = sti_on(database, &["backfill", "--include-drafts", "--verbose"]).arg("--chunk=20000");
-        insta::assert_snapshot!("backfill_drafts", shown(&drafts.output().unwrap()));
+        let drafts = ["backfill", "--chunk", "20000", "--include-drafts", "--verbose"];
+        insta::assert_snapshot!("backfill_drafts", shown(&sti_on(database, &drafts).output().unwrap()));
     });
 }
 
@@ -31,7 +31,8 @@ fn a_live_run_is_refused_when_the_flag_is_off(database: &TestDatabase) {
             command.env("ENABLE_STI", value);
         }
         let output = command.output().unwrap();
-        settings(Some(database)).bind(|| insta::assert_snapshot!("backfill_refused_flag_off", shown(&output)));
+        settings(Some(database))
+            .bind(|| insta::assert_snapshot!("backfill_refused_flag_off", shown(&output)));
     }
     assert_eq!(database.count("sti_backfill_run"), 0);
     assert_eq!(database.count("projects_schoolproject"), 60, "as the fixture has them");
@@ -54,7 +55,7 @@ fn reports_in_markdown_and_json(database: &TestDatabase) {
         let dry = sti_on(database, &["backfill", "--dry-run", "--format", "markdown"]).output().unwrap();
         insta::assert_snapshot!("backfill_dry_run_markdown", shown(&dry));
         let live = json(&sti_on(database, &["backfill", "--format", "json"]).output().unwrap(), 1);
-        insta::assert_json_snapshot!("backfill_live_json", live, { ".target" => "[target]" });
+        insta::assert_json_snapshot!("backfill_live_json", live);
     });
 }
 
@@ -81,8 +82,8 @@ fn metrics_go_to_a_textfile() {
     migrate(&database);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sti.prom");
-    let mut command = sti_on(&database, &["backfill", "--metrics-textfile"]);
-    let output = command.arg(&path).output().unwrap();
+    let arguments = ["backfill", "--metrics-textfile", path.to_str().unwrap()];
+    let output = sti_on(&database, &arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
     let text = std::fs::read_to_string(&path).unwrap();
     for line in [
@@ -96,7 +97,12 @@ fn metrics_go_to_a_textfile() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
-    let missing = sti_on(&database, &["backfill", "--metrics-textfile", "/no/such/folder/x.prom"]).output().unwrap();
+    let missing =
+        sti_on(&database, &["backfill", "--metrics-textfile", "/no/such/folder/x.prom"]).output().unwrap();
     assert_eq!(missing.status.code(), Some(2));
-    assert!(shown(&missing).contains("cannot write the metrics file /no/such/folder/x.prom"), "{}", shown(&missing));
+    assert!(
+        shown(&missing).contains("cannot write the metrics file /no/such/folder/x.prom"),
+        "{}",
+        shown(&missing)
+    );
 }

@@ -51,8 +51,12 @@ fn a_missing_table(database: &TestDatabase) {
 fn a_file_that_is_no_database() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.db");
-    std::fs::write(&path, "this is a text and no database at all, and it is long enough to be looked at").unwrap();
-    refused("no_database_file", &mut sti(&["counts", "--database-url", &format!("sqlite:{}", path.display())]));
+    std::fs::write(&path, "this is a text and no database at all, and it is long enough to be looked at")
+        .unwrap();
+    refused(
+        "no_database_file",
+        &mut sti(&["counts", "--database-url", &format!("sqlite:{}", path.display())]),
+    );
 }
 
 /// Files that may not be written, as the user sees them that may not: root may do everything.
@@ -65,10 +69,15 @@ fn a_read_only_file() {
     let mut permissions = std::fs::metadata(path).unwrap().permissions();
     permissions.set_readonly(true);
     std::fs::set_permissions(path, permissions).unwrap();
+    // The user must reach the file, and the program.
     let folder = path.parent().unwrap();
     std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let mut command = sti_on(&database, &["backfill"]);
-    sti_core::test_support::as_ordinary_user(&mut command);
+    let program = folder.join("sti");
+    // Copied by another process: a file that this one has open for writing cannot be run.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_sti")).arg(&program).status().unwrap().success());
+    let mut command = Command::new(program);
+    command.args(["backfill", "--database-url", database.url()]).env("ENABLE_STI", "true").current_dir("/");
+    sti_core::test_support::postgres::as_ordinary_user(&mut command).unwrap();
     refused("read_only_file", &mut command);
     assert_eq!(std::fs::read(path).unwrap(), before);
 }

@@ -18,7 +18,8 @@ fn the_flag_wins_over_the_environment_and_that_over_dot_env() {
         migrate(database);
     }
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join(".env"), format!("ENABLE_STI=true\nDATABASE_URL={}\n", file.url())).unwrap();
+    std::fs::write(folder.path().join(".env"), format!("ENABLE_STI=true\nDATABASE_URL={}\n", file.url()))
+        .unwrap();
     let path = |database: &TestDatabase| database.path().unwrap().display().to_string();
 
     let mut command = sti(&["counts"]);
@@ -35,7 +36,8 @@ fn enable_sti_is_never_read_from_dot_env() {
     let database = TestDatabase::sqlite();
     migrate(&database);
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join(".env"), format!("ENABLE_STI=true\nDATABASE_URL={}\n", database.url())).unwrap();
+    std::fs::write(folder.path().join(".env"), format!("ENABLE_STI=true\nDATABASE_URL={}\n", database.url()))
+        .unwrap();
     let output = sti(&["backfill"]).current_dir(&folder).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
     assert!(shown(&output).contains("refused: ENABLE_STI is off here"));

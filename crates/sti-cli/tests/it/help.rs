@@ -4,9 +4,11 @@ use crate::rig::{shown, sti};
 
 #[test]
 fn help_texts() {
-    for (name, arguments) in
-        [("sti", &["--help"][..]), ("sti_backfill", &["backfill", "--help"]), ("sti_counts", &["counts", "--help"])]
-    {
+    for (name, arguments) in [
+        ("sti", &["--help"][..]),
+        ("sti_backfill", &["backfill", "--help"]),
+        ("sti_counts", &["counts", "--help"]),
+    ] {
         insta::assert_snapshot!(format!("help_{name}"), shown(&sti(arguments).output().unwrap()));
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sti_core::test_support::{Session, TestDatabase, comes_to_wait};
+use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
 
 use crate::rig::{json, migrate, sti_on};
 
@@ -31,9 +31,12 @@ fn hold_postgres(database: &TestDatabase, point: Point) {
     let (table, when, event, condition) = match point {
         Point::Lease => ("sti_backfill_chunk", "", "BEFORE INSERT", format!("NEW.number = {HELD}")),
         // The ids of the fixture are random: the fifth chunk of twenty holds those from about 0x33 to 0x40.
-        Point::Insert => {
-            ("projects_schoolproject", "", "BEFORE INSERT", "NEW.project_id > '36000000000000000000000000000000'".to_owned())
-        }
+        Point::Insert => (
+            "projects_schoolproject",
+            "",
+            "BEFORE INSERT",
+            "NEW.project_id > '36000000000000000000000000000000'".to_owned(),
+        ),
         Point::Record => ("sti_backfill_chunk", "", "BEFORE UPDATE", format!("NEW.number = {HELD}")),
         Point::Commit => ("sti_backfill_chunk", "CONSTRAINT", "AFTER UPDATE", format!("NEW.number = {HELD}")),
     };
@@ -48,9 +51,11 @@ fn hold_postgres(database: &TestDatabase, point: Point) {
 fn hold_sqlite(database: &TestDatabase, point: Point) {
     let (table, event, condition) = match point {
         Point::Lease => ("sti_backfill_chunk", "INSERT", format!("NEW.number = {HELD}")),
-        Point::Insert => {
-            ("projects_schoolproject", "INSERT", "NEW.project_id > '36000000000000000000000000000000'".to_owned())
-        }
+        Point::Insert => (
+            "projects_schoolproject",
+            "INSERT",
+            "NEW.project_id > '36000000000000000000000000000000'".to_owned(),
+        ),
         Point::Record | Point::Commit => ("sti_backfill_chunk", "UPDATE", format!("NEW.number = {HELD}")),
     };
     let when = if matches!(point, Point::Commit) { "AFTER" } else { "BEFORE" };
@@ -76,7 +81,7 @@ fn start_and_wait(database: &TestDatabase) -> Child {
     }
     assert!(seen.last().unwrap().contains("chunk 4:"), "{seen:#?}");
     if database.backend_name() == "postgres" {
-        assert!(comes_to_wait(database, "sti backfill"), "it came past the point where it was to be held");
+        wait_until_it_waits(database, "sti backfill");
     } else {
         wait_for_a_writer(database);
     }
@@ -88,7 +93,8 @@ fn start_and_wait(database: &TestDatabase) -> Child {
 fn wait_for_a_writer(database: &TestDatabase) {
     use diesel::Connection as _;
     use diesel::connection::SimpleConnection as _;
-    let mut connection = diesel::SqliteConnection::establish(database.path().unwrap().to_str().unwrap()).unwrap();
+    let mut connection =
+        diesel::SqliteConnection::establish(database.path().unwrap().to_str().unwrap()).unwrap();
     let begun = Instant::now();
     let mut busy_since = None;
     while begun.elapsed() < Duration::from_secs(30) {
@@ -131,9 +137,13 @@ fn kill_at(database: &TestDatabase, undisturbed: &TestDatabase, point: Point) {
     let resumed = json(&sti_on(database, &CHUNK).output().unwrap(), 1);
     assert_eq!(resumed["resumed"], true);
     assert_eq!(totals(&resumed), totals(&expected), "the run's totals are those of an undisturbed run");
-    assert_ne!(resumed["this_process"]["locked"], resumed["totals"]["locked"], "some chunks were done before");
+    assert_ne!(
+        resumed["this_process"]["locked"], resumed["totals"]["locked"],
+        "some chunks were done before"
+    );
     let same = |table: &str, columns: &[&str]| {
-        let [here, there] = [database, undisturbed].map(|database| database.digest(table, "project_id", columns));
+        let [here, there] =
+            [database, undisturbed].map(|database| database.digest(table, "project_id", columns));
         assert_eq!(here.to_string(), there.to_string(), "{table}");
     };
     same("projects_schoolproject", &["course_name", "course_code", "teacher_name"]);

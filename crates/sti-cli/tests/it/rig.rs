@@ -43,8 +43,8 @@ pub(crate) fn json(output: &Output, exit: i32) -> serde_json::Value {
 /// Filters what differs from run to run, and names no place of this machine.
 pub(crate) fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
-    settings.add_filter(r"PostgreSQL database \S+ on \S+", "[target]");
-    settings.add_filter(r"SQLite file \S+test\.db", "[target]");
+    settings.add_filter(r#"PostgreSQL database \S+ on [^\s",]*[^\s",:]"#, "[target]");
+    settings.add_filter(r"SQLite file \S+?test\.db", "[target]");
     settings.add_filter(r"\d+/s, ETA \d+ s", "[rate]");
     settings.add_filter(r"\d+ ms", "[ms]");
     settings.add_filter(r"about \d+ s", "about [seconds]");

@@ -97,7 +97,9 @@ impl Fault {
     /// What to do about it, as the end of a message; empty where it depends.
     fn next_step(self) -> &'static str {
         match self {
-            Self::ReadOnly => "; the database takes no writes: check the file's permissions, or name the primary server",
+            Self::ReadOnly => {
+                "; the database takes no writes: check the file's permissions, or name the primary server"
+            }
             Self::DiskFull => "; check the free space, the quota and the health of the disk",
             Self::PermissionDenied => "; use the role that owns the tables, or grant this one what it needs",
             Self::ConnectionLost => "; check that the server is up",

@@ -75,6 +75,20 @@ impl Session {
     }
 }
 
+/// Waits until a session of this `application_name` waits for a lock, however busy or idle it is before.
+#[track_caller]
+pub fn wait_until_it_waits(database: &TestDatabase, application_name: &str) {
+    let begun = Instant::now();
+    let waiting = format!(
+        "pg_stat_activity WHERE application_name = '{application_name}' AND datname = current_database() \
+         AND wait_event_type = 'Lock'"
+    );
+    while database.count(&waiting) == 0 {
+        assert!(begun.elapsed() < DEADLINE, "{application_name} does not wait for a lock after {DEADLINE:?}");
+        thread::yield_now();
+    }
+}
+
 /// Waits until the one session of this `application_name` waits for a lock (true), or is idle or gone (false).
 #[must_use]
 #[track_caller]
