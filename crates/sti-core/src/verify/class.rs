@@ -18,7 +18,7 @@ pub enum Severity {
 pub enum Class {
     /// A published project of a known type without the subtype row of that type.
     Missing,
-    /// A draft of a known type without its row, while a legacy column holds a value.
+    /// A draft of a known type without its row, while any legacy column holds a value.
     MissingDraft,
     /// A row of the other kind and none of the right kind; or any row of a project of unknown type.
     WrongKind,
@@ -142,7 +142,9 @@ impl Class {
     #[must_use]
     pub fn fields(self, traits: Traits) -> Fields {
         match self {
-            Self::Missing | Self::MissingDraft | Self::UnknownType => traits.values(),
+            // What the row would hold; a value in the other kind's columns is a stray one.
+            Self::Missing | Self::MissingDraft => traits.values().without(traits.stray()),
+            Self::UnknownType => traits.values(),
             Self::WrongKind | Self::BothKinds => Kind::ALL
                 .into_iter()
                 .filter(|kind| traits.kind() != Some(*kind))

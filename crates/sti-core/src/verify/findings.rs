@@ -13,7 +13,8 @@ pub struct ClassCount {
     pub total: i64,
     /// The projects by type and draft state; all 0 for orphans.
     pub projects: Breakdown,
-    /// Those of the projects that hold a value in any legacy column.
+    /// Those of the projects for which [`Class::fields`] names a column: of the missing and of the unknown type,
+    /// those that hold a value which no subtype row holds.
     pub with_values: Split,
     /// For each legacy column, the projects in which it is one of [`Class::fields`].
     pub fields: FieldCounts,
@@ -45,10 +46,11 @@ fn class_count(scan: &Scan, class: Class) -> ClassCount {
     for &(traits, projects) in scan.groups.iter().filter(|(traits, _)| class.holds(*traits)) {
         count.total += projects;
         count.projects.add(traits.kind(), traits.is_draft(), projects);
-        if !traits.values().is_empty() {
+        let fields = class.fields(traits);
+        count.fields.add(fields, projects);
+        if !fields.is_empty() {
             count.with_values.add(traits.is_draft(), projects);
         }
-        count.fields.add(class.fields(traits), projects);
     }
     count
 }
