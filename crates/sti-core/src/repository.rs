@@ -1,0 +1,5 @@
+//! The repository.
+
+mod write_mode;
+
+pub use write_mode::{InvalidWriteMode, WriteMode};

@@ -1,0 +1,3 @@
+//! The only code that inserts or updates subtype rows, shared by the repository, the backfill and the repair.
+
+pub(crate) mod fill;
