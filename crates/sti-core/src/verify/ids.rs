@@ -8,13 +8,14 @@ use diesel::sql_types::BigInt;
 use crate::db::error::Doing as _;
 use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, dialect};
-use crate::keyset::Pager;
+use crate::keyset::Keyset;
+use crate::mapping::PARENT;
 use crate::models::{Kind, ProjectId};
 
 use super::class::{Class, Severity};
 use super::error::VerifyError;
 use super::samples::having_sql;
-use super::scan::{Scan, orphans_sql};
+use super::scan::{Scan, account, orphans_sql};
 use super::traits::{Fields, Scope, Traits, joined_sql, traits_sql};
 
 /// Findings in memory at once. Large, because each page may be a pass over the whole table.
@@ -65,12 +66,13 @@ pub(super) fn stream(
     scan: &Scan,
     sink: &mut dyn FindingSink,
 ) -> Result<(), VerifyError> {
-    let occurring = scan.groups.iter().map(|(traits, _)| *traits);
-    if let Some(having) = having_sql(occurring.filter(|traits| Class::any_finding(*traits))) {
+    let with_finding = || scan.groups.iter().filter(|(traits, _)| Class::any_finding(*traits));
+    if let Some(having) = having_sql(with_finding().map(|(traits, _)| *traits)) {
         let traits = traits_sql(Scope::Values, dialect::backend(connection));
         let from =
             format!("(SELECT p.id AS id, {traits} AS traits FROM {}) AS t WHERE {having}", joined_sql());
-        pages(connection, &format!("SELECT id, traits FROM {from}"), "id", |row| {
+        let expected = with_finding().map(|(_, projects)| projects).sum();
+        let found = pages(connection, &format!("SELECT id, traits FROM {from}"), "id", |row| {
             let traits = Traits::from_bits(row.traits);
             let found = |class: &Class| class.severity() == Severity::Finding && class.holds(traits);
             for class in Class::ALL.into_iter().filter(found) {
@@ -78,30 +80,37 @@ pub(super) fn stream(
             }
             Ok(())
         })?;
+        account(PARENT, expected, found)?;
     }
     for kind in Kind::ALL.into_iter().filter(|kind| scan.orphans.of(*kind) > 0) {
         let select =
             format!("SELECT r.project_id AS id, CAST(0 AS bigint) AS traits FROM {}", orphans_sql(kind));
-        pages(connection, &select, "r.project_id", |row| {
+        let found = pages(connection, &select, "r.project_id", |row| {
             sink.finding(Finding { class: Class::orphan(kind), id: row.id, fields: Fields::default() })
         })?;
+        account(kind.table(), scan.orphans.of(kind), found)?;
     }
     Ok(())
 }
 
+/// Hands over every row of `select`, a page at a time, and counts them.
 fn pages(
     connection: &mut AnyConnection,
     select: &str,
     key: &str,
     mut each: impl FnMut(&Row) -> io::Result<()>,
-) -> Result<(), VerifyError> {
-    let mut pager = Some(Pager::new(PAGE));
-    while let Some(page) = pager {
-        let rows: Vec<Row> = diesel::sql_query(format!("{select}{}", page.page_sql(key)))
+) -> Result<i64, VerifyError> {
+    let mut found = 0;
+    let mut walk = Some(Keyset::from_start());
+    while let Some(here) = walk {
+        let rows: Vec<Row> = diesel::sql_query(format!("{select}{}", here.page_sql(key, PAGE)))
             .load(connection)
             .doing("reading the ids of the findings")?;
-        rows.iter().try_for_each(&mut each)?;
-        pager = page.next(rows.iter().map(|row| row.id));
+        for row in &rows {
+            each(row)?;
+            found += 1;
+        }
+        walk = here.behind(rows.iter().map(|row| row.id), PAGE);
     }
-    Ok(())
+    Ok(found)
 }

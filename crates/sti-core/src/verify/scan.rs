@@ -135,7 +135,8 @@ impl Scan {
     }
 }
 
-fn account(table: &'static str, expected: i64, found: i64) -> Result<(), VerifyError> {
+/// Fails unless as many rows were found as there are.
+pub(super) fn account(table: &'static str, expected: i64, found: i64) -> Result<(), VerifyError> {
     if expected == found { Ok(()) } else { Err(VerifyError::ShortPass { table, expected, found }) }
 }
 

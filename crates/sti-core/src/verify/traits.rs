@@ -2,7 +2,7 @@
 //! thing by which projects are told apart. One statement computes it, this module reads it.
 
 use crate::db::Backend;
-use crate::mapping::{LEGACY_COLUMNS, PARENT, differs_sql, mapped_sql};
+use crate::mapping::{LEGACY_COLUMNS, PARENT, differs_sql, is_kind_sql, mapped_sql};
 use crate::models::Kind;
 
 /// The traits of a project that decide its classes.
@@ -205,11 +205,6 @@ pub(super) fn joined_sql() -> String {
     format!("{PARENT} p{}", joins.concat())
 }
 
-/// SQL: true for a project whose type is exactly `kind`.
-pub(super) fn is_kind_sql(parent: &str, kind: Kind, backend: Backend) -> String {
-    format!("{parent}.project_type {} = '{}'", backend.exact(), kind.as_str())
-}
-
 /// SQL: the [`Traits`] of a row of [`joined_sql`].
 pub(super) fn traits_sql(scope: Scope, backend: Backend) -> String {
     let mut terms: Vec<String> = Vec::new();
@@ -217,7 +212,7 @@ pub(super) fn traits_sql(scope: Scope, backend: Backend) -> String {
         terms.push(format!("CASE WHEN {condition} THEN {} ELSE 0 END", 1_i64 << bit));
     };
     for (index, kind) in (0..).zip(Kind::ALL) {
-        bit(&is_kind_sql("p", kind, backend), index);
+        bit(&is_kind_sql(kind, "p", backend.exact()), index);
         bit(&format!("{}.project_id IS NOT NULL", alias(kind)), ROW + index);
     }
     bit("p.is_draft", DRAFT);

@@ -9,7 +9,7 @@ use sti_core::models::Kind;
 use sti_core::test_support::TestDatabase;
 use sti_core::verify::{Class, ClassCount, FieldCounts, Split, VerifyReport, counts};
 
-use super::{open, verified};
+use super::rig::{open, verified};
 
 both_backends! { django: finds_what_the_json_counts, counts_like_the_plan_and_row_by_row }
 
@@ -87,7 +87,8 @@ fn counts_like_the_plan_and_row_by_row(database: &TestDatabase) {
     // 110 subtype rows are there, and only 70 of them are the row that a project should have.
     let of = |is_draft| counts.coverage_of_known(is_draft);
     let covered = |kind: &str, state: &str| {
-        expected["by_type"][kind][state].as_i64().unwrap() - expected["missing"][kind][state].as_i64().unwrap()
+        expected["by_type"][kind][state].as_i64().unwrap()
+            - expected["missing"][kind][state].as_i64().unwrap()
     };
     assert_eq!(of(false).part, covered("school", "nondraft") + covered("self_study", "nondraft"));
     assert_eq!(of(true).part, covered("school", "draft") + covered("self_study", "draft"));
