@@ -1,0 +1,10 @@
+//! The only code that inserts, updates or deletes rows of the two subtype tables.
+//!
+//! Whoever calls it holds the lock of the parent row: the parent first, then its subtype rows, never the other
+//! way round.
+
+mod delete;
+mod upsert;
+
+pub(crate) use delete::delete_row;
+pub(crate) use upsert::{Field, RowWrite, Values, update_parent_and_row, write_row};
