@@ -1,1 +1,33 @@
-fn main() {}
+//! The project's own tasks: `cargo xtask TASK`. One file a task.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the tasks talk to a person")]
+
+mod failure;
+mod sample;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The project's own tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+enum Task {
+    Test(test::Options),
+    Tidy(tidy::Options),
+    Sample(sample::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Task::parse() {
+        Task::Test(options) => test::run(&options),
+        Task::Tidy(options) => tidy::run(&options),
+        Task::Sample(options) => sample::run(&options),
+    };
+    outcome.unwrap_or_else(|failure| {
+        eprintln!("error: {failure}");
+        ExitCode::from(2)
+    })
+}

@@ -1,6 +1,8 @@
 //! `ENABLE_STI` as the service has it. Read from the environment only, never from `.env`: a flag that a file in
 //! some folder could turn would say nothing about the service.
 
+use sti_core::repository::WriteMode;
+
 use crate::answer::Failure;
 
 /// The name of the variable.
@@ -16,4 +18,16 @@ pub fn value() -> Result<String, Failure> {
         Err(std::env::VarError::NotPresent) => Ok(String::new()),
         Err(std::env::VarError::NotUnicode(_)) => Err(Failure::failed("ENABLE_STI is not UTF-8")),
     }
+}
+
+/// The write mode that `ENABLE_STI` names.
+///
+/// # Errors
+/// A value that names none; the message lists those that do.
+pub fn write_mode() -> Result<WriteMode, Failure> {
+    let text = value()?;
+    if text.is_empty() {
+        return Ok(WriteMode::default());
+    }
+    text.parse().map_err(|e| Failure::failed(format_args!("{VARIABLE}: {e}")))
 }

@@ -5,7 +5,10 @@ pub mod answer;
 pub mod document;
 pub mod flag;
 pub mod format;
+pub mod progress;
+pub mod signals;
 pub mod target;
+pub mod telemetry;
 
 pub use answer::{Answer, Exit, Failure, run};
 pub use document::{Document, Table, number, percent};

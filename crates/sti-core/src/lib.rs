@@ -1,9 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+pub mod backfill;
 pub mod db;
+pub mod keyset;
 pub mod mapping;
+pub mod metrics;
 pub mod models;
+pub mod observe;
+pub mod probe;
 pub mod repository;
 pub mod schema;
 mod subtype_rows;

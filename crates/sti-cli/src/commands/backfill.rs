@@ -1,0 +1,136 @@
+//! `sti backfill`
+
+mod report;
+
+use std::io::IsTerminal as _;
+
+use sti_cli::answer::{EXIT_CODES, say};
+use sti_cli::telemetry::Textfile;
+use sti_cli::{Answer, Exit, Failure, Report as _, Target, flag, progress, signals};
+use sti_core::backfill::{Backfill, BackfillConfig, BackfillError, ChunkSize, Ending, Owner, Scope, dry_run};
+use sti_core::db::{Access, connect};
+use sti_core::observe::Observer;
+use sti_core::repository::WriteMode;
+
+use self::report::{DryRunReport, RunReport};
+use super::Common;
+
+/// Make the missing subtype rows, in chunks; resumes where an earlier run was stopped or killed.
+///
+/// Each chunk locks its projects, copies the legacy columns into the subtype rows that are missing, counts, and commits
+/// together with its entry in the ledger: stop it, kill it or unplug it at any moment and run the same command again.
+/// Rows that are there are compared and never changed. To undo it before the legacy columns are dropped: set the
+/// services back to ENABLE_STI=false; the legacy columns are not touched.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Options {
+    /// Projects in a chunk, 1 to 50000: they are locked together until the chunk commits.
+    #[arg(long, value_name = "N", default_value_t = ChunkSize::default().get(), value_parser = chunk_size)]
+    chunk: u32,
+    /// Count what would be done, exactly, in a read-only transaction; write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Tell every chunk.
+    #[arg(long, short)]
+    verbose: bool,
+    /// Cover drafts too. Without it, published projects only.
+    #[arg(long)]
+    include_drafts: bool,
+    /// Give up the run that is under way, if there is one, and begin anew. Rows that it made stay.
+    #[arg(long, conflicts_with = "dry_run")]
+    restart: bool,
+    /// Run although ENABLE_STI is off here: for a service that is stopped, so that nothing writes meanwhile.
+    #[arg(long, conflicts_with = "dry_run")]
+    allow_flag_off: bool,
+    /// Keep the metrics of this run in a file for node_exporter's textfile collector.
+    #[arg(long, value_name = "FILE")]
+    metrics_textfile: Option<std::path::PathBuf>,
+}
+
+fn chunk_size(text: &str) -> Result<u32, String> {
+    let projects = text.parse::<u32>().map_err(|_| format!("expected 1 to {}", ChunkSize::MAX))?;
+    ChunkSize::new(projects).map(ChunkSize::get).map_err(|e| e.to_string())
+}
+
+pub(crate) fn run(options: &Options, common: &Common) -> Answer {
+    let target = common.database.resolve("sti backfill")?;
+    let mode = flag::write_mode()?;
+    let scope = if options.include_drafts { Scope::All } else { Scope::NonDraft };
+    if options.dry_run {
+        let mut connection = target.connect(Access::Read)?;
+        let dry = dry_run(&mut connection, scope)?;
+        DryRunReport::new(&target, scope, mode, &dry).print(common.format)?;
+        return Ok(Exit::Done);
+    }
+    refuse_when_off(mode, options.allow_flag_off)?;
+    live(options, common, &target, scope)
+}
+
+/// Without dual writes, what the service writes behind the cursor is missing from the subtype tables for good.
+fn refuse_when_off(mode: WriteMode, allowed: bool) -> Result<(), Failure> {
+    match mode {
+        WriteMode::Legacy if !allowed => Err(Failure::refused(
+            "refused: ENABLE_STI is off here, so this is no live run. A service in this mode does not write subtype \
+             rows: what it writes while the backfill runs would be missing or stale afterwards. Nothing was written.\n\
+             When every service runs with ENABLE_STI=true:\n    ENABLE_STI=true sti backfill\n\
+             To see what would be done:\n    sti backfill --dry-run\n\
+             When every service is stopped:\n    sti backfill --allow-flag-off",
+        )),
+        WriteMode::Legacy => {
+            say("warning: ENABLE_STI is off; what a running service writes now is not in the subtype tables");
+            Ok(())
+        }
+        WriteMode::Dual | WriteMode::Subtype => Ok(()),
+    }
+}
+
+fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> Answer {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let mut config = BackfillConfig::new(Owner::this_process(&host));
+    config.scope = scope;
+    config.chunk = ChunkSize::new(options.chunk)?;
+    config.restart = options.restart;
+    signals::stop_on_interrupt(&config.stop)?;
+    // Opened once before anything else, so that a wrong URL is told at once.
+    drop(target.connect(Access::Write)?);
+    let textfile = options.metrics_textfile.as_deref().map(Textfile::install).transpose()?;
+    let mut observers: Vec<Box<dyn Observer>> =
+        vec![progress::display(std::io::stderr().is_terminal(), options.verbose)];
+    if let Some(textfile) = &textfile {
+        observers.push(Box::new(sti_core::metrics::MetricsObserver::new()));
+        observers.push(Box::new(textfile.clone()));
+    }
+    let ended = Backfill::run(&|| connect(&target.url, Access::Write, target.command()), &config, &observers);
+    drop(observers);
+    if let Some(textfile) = textfile {
+        textfile.write_or_warn();
+    }
+    let backfill = ended.map_err(failure)?;
+    RunReport::new(target, scope, &backfill).print(common.format)?;
+    Ok(match backfill.ending {
+        Ending::Stopped => Exit::Stopped,
+        Ending::StillMissing(_) => Exit::Negative,
+        Ending::Complete | Ending::EndedElsewhere if backfill.totals.conflict.sum() > 0 => Exit::Negative,
+        Ending::Complete => Exit::Done,
+        Ending::EndedElsewhere => Exit::Stopped,
+    })
+}
+
+fn failure(error: BackfillError) -> Failure {
+    match error {
+        BackfillError::CannotResume { .. } => Failure::refused(format_args!("refused: {error}")),
+        BackfillError::Unknown { .. } => Failure {
+            exit: Exit::Unknown,
+            message: format!(
+                "{error}\nWhat the ledger says is true: run the same command again when the server answers"
+            ),
+        },
+        error if error.is_resumable() => Failure {
+            exit: Exit::Stopped,
+            message: format!(
+                "stopped: {error}\nEvery chunk before it is committed; the same command takes up from there"
+            ),
+        },
+        error => Failure::failed(error),
+    }
+}

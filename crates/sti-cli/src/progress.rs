@@ -1,0 +1,175 @@
+//! The progress of a backfill: a bar with rate and ETA on a terminal, plain lines elsewhere.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use sti_core::backfill::Totals;
+use sti_core::observe::{Event, Observer};
+
+use crate::answer::say;
+use crate::document::{number, percent};
+
+/// The longest time between two plain lines about chunks.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// The display that fits: a bar when stderr is a terminal, plain lines when it is not. `verbose` tells every chunk.
+#[must_use]
+pub fn display(terminal: bool, verbose: bool) -> Box<dyn Observer> {
+    let state = Mutex::new(State::default());
+    if terminal {
+        let style = "{elapsed_precise} [{bar:30}] {percent}% {human_pos}/{human_len} projects, {per_sec}, ETA {eta}{msg}";
+        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));
+        Box::new(Bar { bar, state, verbose })
+    } else {
+        Box::new(Lines { state, verbose })
+    }
+}
+
+#[derive(Default)]
+struct State {
+    eligible: i64,
+    /// Of the run, as far as this process knows: what the ledger held at the start, and its own chunks.
+    run: Totals,
+    /// Done by this process.
+    here: i64,
+    begun: Option<Instant>,
+    told: Option<Instant>,
+}
+
+impl State {
+    /// Takes the figures of an event.
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { eligible, totals, .. } => {
+                self.eligible = *eligible;
+                self.run = *totals;
+                self.begun = Some(Instant::now());
+            }
+            Event::ChunkDone { totals, .. } => {
+                self.run += *totals;
+                self.here += totals.locked;
+            }
+            _ => {}
+        }
+    }
+
+    fn due(&mut self) -> bool {
+        let due = self.told.is_none_or(|told| told.elapsed() >= INTERVAL);
+        if due {
+            self.told = Some(Instant::now());
+        }
+        due
+    }
+
+    fn line(&self) -> String {
+        let seconds = self.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+        let rate = if seconds > 0.0 { self.here as f64 / seconds } else { 0.0 };
+        let left = (self.eligible - self.run.locked).max(0);
+        let eta = if rate > 0.0 { format!("{:.0} s", left as f64 / rate) } else { "unknown".to_owned() };
+        format!(
+            "{} of {} projects ({}), {} created, {} conflicts, {}/s, ETA {eta}",
+            number(self.run.locked),
+            number(self.eligible),
+            percent(self.run.locked.min(self.eligible), self.eligible),
+            number(self.run.created.sum()),
+            number(self.run.conflict.sum()),
+            number(rate as i64),
+        )
+    }
+}
+
+/// What is told of an event in words; the chunks apart.
+fn words(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::RunStarted { run, resumed: false, eligible, .. } => {
+            format!("run {run} begins: {} projects in scope", number(*eligible))
+        }
+        Event::RunStarted { run, totals, .. } => {
+            format!("run {run} is resumed: {} projects were done before", number(totals.locked))
+        }
+        Event::ChunkRetried { number, retry, reason, rest } => {
+            format!("chunk {number}: {reason}; rolled back, retry {retry} in {:.1} s", rest.as_secs_f64())
+        }
+        Event::LeaseTaken { number, from } => {
+            format!("chunk {number} is taken over from {from}, which is gone")
+        }
+        Event::SweepDone { sweep, missing: 0 } => format!("sweep {sweep} is done; nothing is missing"),
+        Event::SweepDone { sweep, missing } => {
+            format!("sweep {sweep} is done; {} projects lack their row", number(*missing))
+        }
+        Event::ChunkDone { .. } | Event::WaitingForLease { .. } | Event::RunFinished { .. } => return None,
+    })
+}
+
+fn chunk_words(event: &Event) -> Option<String> {
+    let Event::ChunkDone { sweep, number: chunk, totals, duration } = event else { return None };
+    Some(format!(
+        "sweep {sweep}, chunk {chunk}: {} projects, {} created, {} equal, {} conflicts, {} of unknown type, {} ms",
+        number(totals.locked),
+        number(totals.created.sum()),
+        number(totals.equal.sum()),
+        number(totals.conflict.sum()),
+        number(totals.unknown),
+        duration.as_millis()
+    ))
+}
+
+struct Lines {
+    state: Mutex<State>,
+    verbose: bool,
+}
+
+impl Observer for Lines {
+    fn event(&self, event: &Event) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.take(event);
+        match event {
+            Event::ChunkDone { .. } if self.verbose => chunk_words(event).into_iter().for_each(say),
+            Event::ChunkDone { .. } if state.due() => say(state.line()),
+            Event::WaitingForLease { owner } if state.due() => say(waiting(owner)),
+            _ => words(event).into_iter().for_each(say),
+        }
+    }
+}
+
+fn waiting(owner: &str) -> String {
+    format!("waiting for the last chunk, which {owner} works on; its lease runs out within two minutes")
+}
+
+struct Bar {
+    bar: ProgressBar,
+    state: Mutex<State>,
+    verbose: bool,
+}
+
+impl Observer for Bar {
+    fn event(&self, event: &Event) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.take(event);
+        match event {
+            Event::RunStarted { .. } => {
+                self.bar.set_length(state.eligible.unsigned_abs());
+                self.bar.set_position(state.run.locked.unsigned_abs());
+                self.bar.reset_eta();
+            }
+            Event::ChunkDone { .. } => self.bar.set_position(state.run.locked.unsigned_abs()),
+            Event::WaitingForLease { owner } => self.bar.set_message(format!("; {}", waiting(owner))),
+            _ => {}
+        }
+        if self.verbose {
+            chunk_words(event).into_iter().for_each(|line| self.bar.println(line));
+        }
+        words(event).into_iter().for_each(|line| self.bar.println(line));
+        if state.run.conflict.sum() > 0 {
+            self.bar.set_message(format!("; {} conflicts", number(state.run.conflict.sum())));
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,27 @@
+//! SIGINT and SIGTERM: the first one asks for a stop after the chunk that is under way, the second one leaves at once
+//! (the database then rolls the chunk back).
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use sti_core::backfill::StopSignal;
+
+use crate::answer::{Exit, Failure};
+
+/// Sets `stop` at the first signal; exits with code 3 at the second.
+///
+/// # Errors
+/// The handlers could not be installed.
+pub fn stop_on_interrupt(stop: &StopSignal) -> Result<(), Failure> {
+    let install = || -> std::io::Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the second signal finds the flag set by the first.
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                i32::from(Exit::Stopped.code()),
+                stop.flag(),
+            )?;
+            signal_hook::flag::register(signal, stop.flag())?;
+        }
+        Ok(())
+    };
+    install().map_err(|e| Failure::failed(format_args!("cannot install the signal handlers: {e}")))
+}

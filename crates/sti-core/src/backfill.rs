@@ -1,0 +1,23 @@
+//! The backfill: makes the missing subtype rows of a live table, in chunks that each commit together with their
+//! entry in the ledger.
+//!
+//! One *run* is a sweep over all keys, then catch-up sweeps over what is still missing, until nothing is. A run that
+//! was stopped or killed is taken up where the ledger says it stands.
+
+mod chunk;
+mod config;
+mod dry_run;
+mod engine;
+mod error;
+mod lease;
+mod ledger;
+mod scope;
+mod totals;
+
+pub use config::{BackfillConfig, ChunkSize, InvalidChunkSize, Owner, StopSignal};
+pub use dry_run::{DryRun, dry_run};
+pub use engine::{Backfill, Ending};
+pub use error::BackfillError;
+pub use ledger::RunId;
+pub use scope::Scope;
+pub use totals::{PerKind, Totals};

@@ -1,0 +1,204 @@
+//! Leases: who may work on which chunk. A lease is taken in a short transaction of its own; its token is asked for
+//! when the chunk commits, so a lease that was taken over by mistake costs work and never a row.
+
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+use diesel::{OptionalExtension as _, RunQueryDsl as _};
+use uuid::Uuid;
+
+use super::config::{BackfillConfig, Owner};
+use super::ledger::{self, RunId};
+use crate::db::error::{DbError, Doing as _};
+use crate::db::sql_types::DbUuid;
+use crate::db::{AnyConnection, dialect, write_transaction};
+use crate::keyset::{KeyRange, Keyset};
+use crate::models::ProjectId;
+
+/// How long a lease is good for, in seconds: longer than the statements of a chunk may take together
+/// ([`super::chunk::STATEMENT_LIMIT`]), so that it needs no renewal.
+pub(super) const LEASE_SECONDS: u64 = 120;
+
+/// The right to commit one chunk.
+#[derive(Clone, Debug)]
+pub(super) struct Lease {
+    pub chunk: i64,
+    pub sweep: i32,
+    pub number: i32,
+    pub range: KeyRange,
+    pub token: String,
+    /// Who held it before, when it was taken over.
+    pub taken_from: Option<String>,
+}
+
+/// What there is to do next in a run.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// This chunk.
+    Chunk(Lease),
+    /// Wait: this other process still works on the last chunks of the sweep.
+    Wait(String),
+    /// All chunks of this sweep are done.
+    SweepDone(i32),
+    /// The run has ended.
+    RunOver,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Open {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Integer)]
+    number: i32,
+    #[diesel(sql_type = Nullable<DbUuid>)]
+    after_id: Option<ProjectId>,
+    #[diesel(sql_type = DbUuid)]
+    through_id: ProjectId,
+    #[diesel(sql_type = Text)]
+    owner: String,
+    #[diesel(sql_type = Bool)]
+    expired: bool,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Inserted {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Integer)]
+    number: i32,
+}
+
+/// Finds the next chunk of a run and takes its lease: first one that a dead process left, then a new one. Locks the
+/// run's row for as long as that takes.
+pub(super) fn next(
+    connection: &mut AnyConnection,
+    run: RunId,
+    config: &BackfillConfig,
+) -> Result<Next, DbError> {
+    write_transaction(connection, |connection| {
+        let state = ledger::lock_run(connection, run)?;
+        if state.state != "active" {
+            return Ok(Next::RunOver);
+        }
+        let open = open_leases(connection, run)?;
+        let orphan = open.iter().find(|open| open.expired || config.owner.knows_to_be_dead(&open.owner));
+        if let Some(orphan) = orphan {
+            return take_over(connection, orphan, state.sweep, &config.owner).map(Next::Chunk);
+        }
+        let condition = config.scope.sweep_condition_sql(state.sweep, dialect::backend(connection));
+        let walk = Keyset::after(state.leased_through);
+        match walk.next_range(connection, &condition_of_bounds(state.sweep, condition), config.chunk.get())? {
+            Some((range, _)) => lease(connection, run, state.sweep, range, &config.owner).map(Next::Chunk),
+            None => Ok(match open.into_iter().next() {
+                Some(open) => Next::Wait(open.owner),
+                None => Next::SweepDone(state.sweep),
+            }),
+        }
+    })
+}
+
+/// The first sweep cuts its chunks from all keys, so that a chunk reads nothing but its own range; a catch-up sweep
+/// from the keys that lack their row, which are few.
+fn condition_of_bounds(sweep: i32, condition: String) -> String {
+    if sweep <= 1 { "TRUE".to_owned() } else { condition }
+}
+
+fn open_leases(connection: &mut AnyConnection, run: RunId) -> Result<Vec<Open>, DbError> {
+    diesel::sql_query(format!(
+        "SELECT id, number, after_id, through_id, owner, lease_expires_at < {} AS expired \
+         FROM sti_backfill_chunk WHERE run_id = $1 AND state = 'leased' ORDER BY id",
+        dialect::backend(connection).now()
+    ))
+    .bind::<BigInt, _>(run.0)
+    .load(connection)
+    .doing("reading the open leases")
+}
+
+fn take_over(
+    connection: &mut AnyConnection,
+    open: &Open,
+    sweep: i32,
+    owner: &Owner,
+) -> Result<Lease, DbError> {
+    let token = Uuid::new_v4().to_string();
+    diesel::sql_query(format!(
+        "UPDATE sti_backfill_chunk SET token = $1, owner = $2, attempts = attempts + 1, lease_expires_at = {} \
+         WHERE id = $3 AND state = 'leased'",
+        dialect::backend(connection).now_plus(LEASE_SECONDS)
+    ))
+    .bind::<Text, _>(&token)
+    .bind::<Text, _>(owner.to_string())
+    .bind::<BigInt, _>(open.id)
+    .execute(connection)
+    .doing(format!("taking over chunk {}", open.number))?;
+    Ok(Lease {
+        chunk: open.id,
+        sweep,
+        number: open.number,
+        range: KeyRange { after: open.after_id, through: open.through_id },
+        token,
+        taken_from: Some(open.owner.clone()),
+    })
+}
+
+fn lease(
+    connection: &mut AnyConnection,
+    run: RunId,
+    sweep: i32,
+    range: KeyRange,
+    owner: &Owner,
+) -> Result<Lease, DbError> {
+    let token = Uuid::new_v4().to_string();
+    let Inserted { id, number } = diesel::sql_query(format!(
+        "INSERT INTO sti_backfill_chunk \
+            (run_id, sweep, number, after_id, through_id, state, token, owner, lease_expires_at) \
+         SELECT $1, $2, COALESCE(max(number), 0) + 1, $3, $4, 'leased', $5, $6, {} \
+         FROM sti_backfill_chunk WHERE run_id = $1 AND sweep = $2 \
+         RETURNING id, number",
+        dialect::backend(connection).now_plus(LEASE_SECONDS)
+    ))
+    .bind::<BigInt, _>(run.0)
+    .bind::<Integer, _>(sweep)
+    .bind::<Nullable<DbUuid>, _>(range.after)
+    .bind::<DbUuid, _>(range.through)
+    .bind::<Text, _>(&token)
+    .bind::<Text, _>(owner.to_string())
+    .get_result(connection)
+    .doing("leasing the next chunk")?;
+    diesel::sql_query("UPDATE sti_backfill_run SET leased_through = $1 WHERE id = $2")
+        .bind::<DbUuid, _>(range.through)
+        .bind::<BigInt, _>(run.0)
+        .execute(connection)
+        .doing("moving the run's cursor")?;
+    Ok(Lease { chunk: id, sweep, number, range, token, taken_from: None })
+}
+
+/// What the ledger says of a chunk whose COMMIT was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It committed.
+    Done,
+    /// It did not, and the lease is still ours.
+    Open,
+    /// Somebody else has it, or had it.
+    Lost,
+}
+
+/// Reads what became of a lease's chunk.
+pub(super) fn standing(connection: &mut AnyConnection, lease: &Lease) -> Result<Standing, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        state: String,
+        #[diesel(sql_type = Text)]
+        token: String,
+    }
+    let row: Option<Row> = diesel::sql_query("SELECT state, token FROM sti_backfill_chunk WHERE id = $1")
+        .bind::<BigInt, _>(lease.chunk)
+        .get_result(connection)
+        .optional()
+        .doing(format!("reading what became of chunk {}", lease.number))?;
+    Ok(match row {
+        Some(row) if row.token == lease.token && row.state == "done" => Standing::Done,
+        Some(row) if row.token == lease.token => Standing::Open,
+        _ => Standing::Lost,
+    })
+}

@@ -1,0 +1,213 @@
+//! The ledger of runs: begin, take up again, move to the next sweep, finish; and the totals, which are sums over
+//! the chunks that committed.
+
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+use diesel::{OptionalExtension as _, RunQueryDsl as _};
+
+use super::config::BackfillConfig;
+use super::error::BackfillError;
+use super::scope::Scope;
+use super::totals::Totals;
+use crate::db::error::{DbError, Doing as _};
+use crate::db::sql_types::DbUuid;
+use crate::db::{AnyConnection, dialect, write_transaction};
+use crate::mapping::{self, PARENT};
+use crate::models::ProjectId;
+use crate::subtype_rows::fill::{Outcome, lacks_row_sql};
+
+/// The id of a run in `sti_backfill_run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct RunId(pub i64);
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A run as it stands in the ledger.
+#[derive(Clone, Debug, diesel::QueryableByName)]
+pub(super) struct Run {
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    #[diesel(sql_type = Text)]
+    pub state: String,
+    #[diesel(sql_type = Bool)]
+    pub include_drafts: bool,
+    #[diesel(sql_type = Integer)]
+    pub mapping_version: i32,
+    #[diesel(sql_type = Integer)]
+    pub sweep: i32,
+    #[diesel(sql_type = Nullable<DbUuid>)]
+    pub leased_through: Option<ProjectId>,
+    #[diesel(sql_type = BigInt)]
+    pub eligible: i64,
+}
+
+const RUN: &str = "SELECT id, state, include_drafts, mapping_version, sweep, leased_through, eligible \
+                   FROM sti_backfill_run";
+
+/// A run that a process has begun or taken up.
+pub(super) struct Begun {
+    pub run: RunId,
+    pub resumed: bool,
+    pub eligible: i64,
+}
+
+/// Takes up the active run, or begins one. Locks the active run's row, no live table.
+pub(super) fn begin(connection: &mut AnyConnection, config: &BackfillConfig) -> Result<Begun, BackfillError> {
+    if let Some(begun) = resume(connection, config)? {
+        return Ok(begun);
+    }
+    // Counted outside of the transaction that begins the run: on a large table this takes its time.
+    let eligible = count(
+        connection,
+        &format!("SELECT count(*) AS count FROM {PARENT} p WHERE {}", config.scope.condition_sql()),
+        "counting the projects in scope",
+    )?;
+    write_transaction(connection, |connection| {
+        if config.restart {
+            diesel::sql_query(format!(
+                "UPDATE sti_backfill_run SET state = 'abandoned', finished_at = {}, \
+                 stop_reason = 'given up by --restart' WHERE state = 'active'",
+                dialect::backend(connection).now()
+            ))
+            .execute(connection)
+            .doing("giving up the run that was under way")?;
+        }
+        let inserted: Vec<Count> = diesel::sql_query(format!(
+            "INSERT INTO sti_backfill_run \
+                (state, include_drafts, mapping_version, eligible, started_at, tool_version, started_by) \
+             SELECT 'active', $1, $2, $3, {}, $4, $5 WHERE NOT EXISTS \
+                (SELECT 1 FROM sti_backfill_run WHERE state = 'active') \
+             ON CONFLICT DO NOTHING RETURNING id AS count",
+            dialect::backend(connection).now()
+        ))
+        .bind::<Bool, _>(config.scope.includes_drafts())
+        .bind::<Integer, _>(mapping::VERSION)
+        .bind::<BigInt, _>(eligible)
+        .bind::<Text, _>(&config.tool_version)
+        .bind::<Text, _>(config.owner.to_string())
+        .load(connection)
+        .doing("beginning a run")?;
+        match inserted.first() {
+            Some(Count { count: id }) => Ok(Begun { run: RunId(*id), resumed: false, eligible }),
+            // Another process began one in this very moment.
+            None => take_up(connection, config)?.ok_or_else(|| {
+                DbError { doing: "beginning a run".to_owned(), source: diesel::result::Error::NotFound }
+                    .into()
+            }),
+        }
+    })
+}
+
+fn resume(connection: &mut AnyConnection, config: &BackfillConfig) -> Result<Option<Begun>, BackfillError> {
+    if config.restart {
+        return Ok(None);
+    }
+    take_up(connection, config)
+}
+
+fn take_up(connection: &mut AnyConnection, config: &BackfillConfig) -> Result<Option<Begun>, BackfillError> {
+    let active: Option<Run> = diesel::sql_query(format!("{RUN} WHERE state = 'active'"))
+        .get_result(connection)
+        .optional()
+        .doing("reading the ledger")?;
+    let Some(active) = active else { return Ok(None) };
+    let run = RunId(active.id);
+    let under_way = (Scope::of(active.include_drafts), active.mapping_version);
+    let asked = (config.scope, mapping::VERSION);
+    if under_way != asked {
+        return Err(BackfillError::CannotResume {
+            run,
+            under_way: BackfillError::scope_text(under_way.0, under_way.1),
+            asked: BackfillError::scope_text(asked.0, asked.1),
+        });
+    }
+    Ok(Some(Begun { run, resumed: true, eligible: active.eligible }))
+}
+
+/// Reads and locks a run's row: whoever holds it decides alone what comes next in the run.
+pub(super) fn lock_run(connection: &mut AnyConnection, run: RunId) -> Result<Run, DbError> {
+    let lock = dialect::backend(connection).lock_rows();
+    diesel::sql_query(format!("{RUN} WHERE id = $1 {lock}"))
+        .bind::<BigInt, _>(run.0)
+        .get_result(connection)
+        .doing(format!("locking run {run} in the ledger"))
+}
+
+/// The totals of a run: sums over its committed chunks, whoever did them.
+pub(super) fn totals(connection: &mut AnyConnection, run: RunId) -> Result<Totals, DbError> {
+    sum(connection, "run_id = $1", run.0, format!("adding up run {run}"))
+}
+
+/// What one committed chunk did.
+pub(super) fn chunk_totals(connection: &mut AnyConnection, chunk: i64) -> Result<Totals, DbError> {
+    sum(connection, "id = $1", chunk, "reading a committed chunk".to_owned())
+}
+
+fn sum(connection: &mut AnyConnection, which: &str, id: i64, doing: String) -> Result<Totals, DbError> {
+    const COUNTS: [&str; 8] = [
+        "locked",
+        "created_school",
+        "created_self_study",
+        "equal_school",
+        "equal_self_study",
+        "conflict_school",
+        "conflict_self_study",
+        "unknown",
+    ];
+    let sums = COUNTS.map(|count| format!("CAST(COALESCE(sum({count}), 0) AS bigint) AS {count}")).join(", ");
+    let sums: Outcome =
+        diesel::sql_query(format!("SELECT {sums} FROM sti_backfill_chunk WHERE {which} AND state = 'done'"))
+            .bind::<BigInt, _>(id)
+            .get_result(connection)
+            .doing(doing)?;
+    Ok(sums.into())
+}
+
+/// In-scope projects of a known kind that lack their row, right now.
+pub(super) fn missing(connection: &mut AnyConnection, scope: Scope) -> Result<i64, DbError> {
+    let lacks = lacks_row_sql(dialect::backend(connection));
+    let sql = format!("SELECT count(*) AS count FROM {PARENT} p WHERE {} AND {lacks}", scope.condition_sql());
+    count(connection, &sql, "counting the projects that lack their row")
+}
+
+/// Moves a run to its next sweep, from the beginning of the keys.
+pub(super) fn next_sweep(connection: &mut AnyConnection, run: RunId) -> Result<(), DbError> {
+    diesel::sql_query("UPDATE sti_backfill_run SET sweep = sweep + 1, leased_through = NULL WHERE id = $1")
+        .bind::<BigInt, _>(run.0)
+        .execute(connection)
+        .doing(format!("beginning the next sweep of run {run}"))
+        .map(|_| ())
+}
+
+/// Ends a run, with a reason when it did not end well.
+pub(super) fn finish(
+    connection: &mut AnyConnection,
+    run: RunId,
+    failure: Option<&str>,
+) -> Result<(), DbError> {
+    let now = dialect::backend(connection).now();
+    diesel::sql_query(format!(
+        "UPDATE sti_backfill_run SET state = $1, stop_reason = $2, finished_at = {now} WHERE id = $3"
+    ))
+    .bind::<Text, _>(if failure.is_some() { "failed" } else { "done" })
+    .bind::<Nullable<Text>, _>(failure)
+    .bind::<BigInt, _>(run.0)
+    .execute(connection)
+    .doing(format!("finishing run {run}"))
+    .map(|_| ())
+}
+
+#[derive(diesel::QueryableByName)]
+pub(super) struct Count {
+    #[diesel(sql_type = BigInt)]
+    pub count: i64,
+}
+
+pub(super) fn count(connection: &mut AnyConnection, sql: &str, doing: &str) -> Result<i64, DbError> {
+    let Count { count } = diesel::sql_query(sql).get_result(connection).doing(doing)?;
+    Ok(count)
+}

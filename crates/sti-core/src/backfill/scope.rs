@@ -1,0 +1,54 @@
+//! Which projects a backfill is about.
+
+use crate::db::Backend;
+
+/// Which projects a run covers. It binds every resume of the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Published projects only, as the rollout plan has it.
+    #[default]
+    NonDraft,
+    /// Drafts too.
+    All,
+}
+
+impl Scope {
+    /// Whether drafts are covered.
+    #[must_use]
+    pub const fn includes_drafts(self) -> bool {
+        matches!(self, Self::All)
+    }
+
+    pub(super) const fn of(include_drafts: bool) -> Self {
+        if include_drafts { Self::All } else { Self::NonDraft }
+    }
+
+    /// SQL: true for a project `p` in scope.
+    pub(super) const fn condition_sql(self) -> &'static str {
+        match self {
+            Self::NonDraft => "NOT p.is_draft",
+            Self::All => "TRUE",
+        }
+    }
+
+    /// SQL: true for a project `p` in scope that a sweep has to look at: the first one at every project, the later
+    /// ones at those that lack their row.
+    pub(super) fn sweep_condition_sql(self, sweep: i32, backend: Backend) -> String {
+        let scope = self.condition_sql();
+        if sweep <= 1 {
+            scope.to_owned()
+        } else {
+            format!("{scope} AND {}", crate::subtype_rows::fill::lacks_row_sql(backend))
+        }
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NonDraft => "non-draft projects",
+            Self::All => "all projects, drafts included",
+        })
+    }
+}

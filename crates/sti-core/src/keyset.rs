@@ -1,0 +1,90 @@
+//! Keyset paging over `projects_project`: each page begins after the last key of the one before, so rows that
+//! appear, vanish or change while the walk is under way move no other row across a page's edge (as OFFSET would).
+
+use diesel::RunQueryDsl as _;
+use diesel::sql_types::BigInt;
+
+use crate::db::AnyConnection;
+use crate::db::error::{DbError, Doing as _};
+use crate::db::sql_types::DbUuid;
+use crate::mapping::PARENT;
+use crate::models::ProjectId;
+
+/// A range of keys: after (exclusive; `None` is the beginning) and through (inclusive).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The key before the first one, if there is one.
+    pub after: Option<ProjectId>,
+    /// The last key.
+    pub through: ProjectId,
+}
+
+/// A walk over the keys in ascending order. Each step consumes it and gives the walk that goes on behind the page,
+/// so no page can be asked for twice and no walk can stand still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keyset {
+    after: Option<ProjectId>,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Key {
+    #[diesel(sql_type = DbUuid)]
+    id: ProjectId,
+}
+
+impl Keyset {
+    /// A walk from the beginning.
+    #[must_use]
+    pub const fn from_start() -> Self {
+        Self { after: None }
+    }
+
+    /// A walk that goes on behind `after`, or from the beginning.
+    #[must_use]
+    pub const fn after(after: Option<ProjectId>) -> Self {
+        Self { after }
+    }
+
+    /// The range of the next `size` projects (fewer at the end) that fulfil `condition`, SQL over the alias `p`;
+    /// `None` when there are no more. Reads only that page when the condition is `TRUE`. No locks.
+    ///
+    /// # Errors
+    /// Whatever the database says, a key in a form that would not sort as it should included.
+    pub fn next_range(
+        self,
+        connection: &mut AnyConnection,
+        condition: &str,
+        size: u32,
+    ) -> Result<Option<(KeyRange, Self)>, DbError> {
+        let page = |bound: &str, limit: &str| {
+            format!(
+                "SELECT page.id AS id FROM (SELECT p.id FROM {PARENT} p WHERE {bound} AND {condition} \
+                 ORDER BY p.id LIMIT {limit}) page ORDER BY page.id DESC LIMIT 1"
+            )
+        };
+        let found: Vec<Key> = match self.after {
+            None => diesel::sql_query(page("TRUE", "$1")).bind::<BigInt, _>(i64::from(size)).load(connection),
+            Some(after) => diesel::sql_query(page("p.id > $1", "$2"))
+                .bind::<DbUuid, _>(after)
+                .bind::<BigInt, _>(i64::from(size))
+                .load(connection),
+        }
+        .doing("reading the next range of keys")?;
+        Ok(found
+            .first()
+            .map(|Key { id }| (KeyRange { after: self.after, through: *id }, Self { after: Some(*id) })))
+    }
+}
+
+impl KeyRange {
+    /// SQL: true for the keys of this range, over the alias `p`. The keys are written out: they are UUIDs that
+    /// we parsed, and the planner sees them.
+    #[must_use]
+    pub fn contains_sql(&self) -> String {
+        let through = format!("p.id <= '{}'", self.through.hex());
+        match self.after {
+            Some(after) => format!("p.id > '{}' AND {through}", after.hex()),
+            None => through,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What the engines tell while they work: plain events, for progress displays, logs and metrics alike.
+
+use std::time::Duration;
+
+use crate::backfill::{RunId, Totals};
+
+/// Something that happened. Every count in it has been committed.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A backfill run began, or was taken up again.
+    RunStarted {
+        /// Its id in `sti_backfill_run`.
+        run: RunId,
+        /// Taken up again: chunks of it had been done before, by whichever process.
+        resumed: bool,
+        /// Projects in scope when the run began.
+        eligible: i64,
+        /// What the ledger held for this run at this moment.
+        totals: Totals,
+    },
+    /// A chunk was committed by this process.
+    ChunkDone {
+        /// The sweep that the chunk belongs to, from 1.
+        sweep: i32,
+        /// The number of the chunk in its sweep, from 1.
+        number: i32,
+        /// What this chunk did.
+        totals: Totals,
+        /// From BEGIN to the answer of COMMIT.
+        duration: Duration,
+    },
+    /// A chunk was rolled back and is run again after a rest.
+    ChunkRetried {
+        /// The number of the chunk in its sweep.
+        number: i32,
+        /// Which retry this is, from 1.
+        retry: u32,
+        /// Why.
+        reason: String,
+        /// How long it rests.
+        rest: Duration,
+    },
+    /// The lease of a process that died, or stood still, was taken over.
+    LeaseTaken {
+        /// The number of the chunk in its sweep.
+        number: i32,
+        /// Who held it, as host/pid/nonce.
+        from: String,
+    },
+    /// Nothing to do until another process has finished its chunk, or its lease has expired.
+    WaitingForLease {
+        /// Who holds the lease.
+        owner: String,
+    },
+    /// A sweep came to the end of the keys.
+    SweepDone {
+        /// Which one.
+        sweep: i32,
+        /// Projects of a known kind that still lack their row; they are what the next sweep is for.
+        missing: i64,
+    },
+    /// The run has ended and the ledger says so.
+    RunFinished {
+        /// What the ledger holds for it, whoever did it.
+        totals: Totals,
+        /// Whether nothing is missing.
+        complete: bool,
+    },
+}
+
+/// Takes events, from several threads at once.
+pub trait Observer: Send + Sync {
+    /// Called after the event, on the thread that did the work: it should return quickly.
+    fn event(&self, event: &Event);
+}
+
+/// Takes no interest.
+impl Observer for () {
+    fn event(&self, _event: &Event) {}
+}
+
+/// Tells each in turn.
+impl Observer for Vec<Box<dyn Observer>> {
+    fn event(&self, event: &Event) {
+        for observer in self {
+            observer.event(event);
+        }
+    }
+}

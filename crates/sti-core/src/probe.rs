@@ -1,0 +1,80 @@
+//! A place between two statements where a test can stop the engine, and switches that take out a lock or a second
+//! look, so that a test can show what they are for. Empty, and free of cost, without the feature `test-support`.
+
+/// Where an engine stands. Each step is told just before the statement that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The transaction is open; the next statement locks the rows (and, in a chunk, inserts).
+    Lock,
+    /// The rows are locked; the next statement looks again.
+    Look,
+    /// Everything is written but for the ledger or the log.
+    Record,
+    /// The next statement is COMMIT.
+    Commit,
+}
+
+/// What a test takes out of an engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Nothing: the engine as it is.
+    #[default]
+    None,
+    /// The clause that locks the rows.
+    Lock,
+    /// The second statement: what it does is done in the first one.
+    SecondLook,
+}
+
+/// The hook of an engine; does nothing by default.
+#[derive(Clone, Default)]
+pub struct Probe {
+    #[cfg(feature = "test-support")]
+    hook: Option<std::sync::Arc<dyn Fn(Step) + Send + Sync>>,
+    #[cfg(feature = "test-support")]
+    sabotage: Sabotage,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Probe")
+    }
+}
+
+impl Probe {
+    /// Calls `hook` at every step.
+    #[cfg(feature = "test-support")]
+    pub fn new(hook: impl Fn(Step) + Send + Sync + 'static) -> Self {
+        Self { hook: Some(std::sync::Arc::new(hook)), sabotage: Sabotage::None }
+    }
+
+    /// Takes something out of the engine.
+    #[cfg(feature = "test-support")]
+    #[must_use]
+    pub fn with_sabotage(mut self, sabotage: Sabotage) -> Self {
+        self.sabotage = sabotage;
+        self
+    }
+
+    #[cfg(feature = "test-support")]
+    pub(crate) fn at(&self, step: Step) {
+        if let Some(hook) = &self.hook {
+            hook(step);
+        }
+    }
+
+    #[cfg(not(feature = "test-support"))]
+    #[allow(clippy::unused_self, reason = "with the feature it has something to call")]
+    pub(crate) fn at(&self, _step: Step) {}
+
+    #[cfg(feature = "test-support")]
+    pub(crate) fn sabotage(&self) -> Sabotage {
+        self.sabotage
+    }
+
+    #[cfg(not(feature = "test-support"))]
+    #[allow(clippy::unused_self, reason = "with the feature it has something to tell")]
+    pub(crate) fn sabotage(&self) -> Sabotage {
+        Sabotage::None
+    }
+}

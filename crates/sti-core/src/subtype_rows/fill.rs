@@ -1,0 +1,282 @@
+//! Subtype rows for a whole range of projects at once: what a chunk of the backfill does.
+//!
+//! Lock first, look second: statement 1 locks the parent rows and inserts from the locked values, so no copied
+//! value can be stale. Statement 2, with a snapshot of its own, compares the rows that were there before: in READ
+//! COMMITTED a statement that had to wait refreshes only the rows that it waited for, not those it joins.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt};
+
+use crate::db::error::{DbError, Doing as _};
+use crate::db::sql_types::DbUuid;
+use crate::db::{AnyConnection, Backend, dialect};
+use crate::keyset::KeyRange;
+use crate::mapping::{LEGACY_COLUMNS, PARENT, any_differs_sql, mapped_list_sql};
+use crate::models::{Kind, ProjectId};
+use crate::probe::{Probe, Sabotage, Step};
+
+/// What became of the projects of a range, each counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, diesel::QueryableByName)]
+pub(crate) struct Outcome {
+    /// Projects that were locked.
+    #[diesel(sql_type = BigInt)]
+    pub locked: i64,
+    /// School projects that got their row.
+    #[diesel(sql_type = BigInt)]
+    pub created_school: i64,
+    /// Self-study projects that got their row.
+    #[diesel(sql_type = BigInt)]
+    pub created_self_study: i64,
+    /// School projects whose row was there, with the same values.
+    #[diesel(sql_type = BigInt)]
+    pub equal_school: i64,
+    /// Self-study projects whose row was there, with the same values.
+    #[diesel(sql_type = BigInt)]
+    pub equal_self_study: i64,
+    /// School projects whose row was there, with other values. It is left as it is.
+    #[diesel(sql_type = BigInt)]
+    pub conflict_school: i64,
+    /// Self-study projects whose row was there, with other values. It is left as it is.
+    #[diesel(sql_type = BigInt)]
+    pub conflict_self_study: i64,
+    /// Projects of a type that has no subtype table.
+    #[diesel(sql_type = BigInt)]
+    pub unknown: i64,
+}
+
+impl Outcome {
+    /// Whether every locked project is accounted for exactly once.
+    pub(crate) fn adds_up(&self) -> bool {
+        self.locked
+            == self.created_school
+                + self.created_self_study
+                + self.equal_school
+                + self.equal_self_study
+                + self.conflict_school
+                + self.conflict_self_study
+                + self.unknown
+    }
+}
+
+/// SQL: true for a project `p` that is of `kind`.
+pub(crate) fn is_kind_sql(kind: Kind, backend: Backend) -> String {
+    format!("p.project_type {} = '{kind}'", backend.exact())
+}
+
+/// SQL: true for a project `p` of a known kind that lacks its row.
+pub(crate) fn lacks_row_sql(backend: Backend) -> String {
+    let of = |kind: Kind| {
+        format!(
+            "({} AND NOT EXISTS (SELECT 1 FROM {} c WHERE c.project_id = p.id))",
+            is_kind_sql(kind, backend),
+            kind.table()
+        )
+    };
+    format!("({} OR {})", of(Kind::School), of(Kind::SelfStudy))
+}
+
+/// Makes the missing subtype rows of the projects in `range` that fulfil `condition` (SQL over the alias `p`), and
+/// counts what became of each. Rows that are there are compared and never changed.
+///
+/// Inside a READ COMMITTED write transaction of the caller. Locks the parent rows in key order.
+pub(crate) fn fill(
+    connection: &mut AnyConnection,
+    range: &KeyRange,
+    condition: &str,
+    probe: &Probe,
+) -> Result<Outcome, DbError> {
+    match connection {
+        AnyConnection::Pg(_) => fill_postgres(connection, range, condition, probe),
+        AnyConnection::Sqlite(_) => fill_sqlite(connection, range, condition, probe),
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Filled {
+    #[diesel(embed)]
+    outcome: Outcome,
+    #[diesel(sql_type = Array<DbUuid>)]
+    were_there: Vec<ProjectId>,
+}
+
+fn fill_postgres(
+    connection: &mut AnyConnection,
+    range: &KeyRange,
+    condition: &str,
+    probe: &Probe,
+) -> Result<Outcome, DbError> {
+    let backend = dialect::backend(connection);
+    let AnyConnection::Pg(pg) = connection else { return Ok(Outcome::default()) };
+    let sabotage = probe.sabotage();
+    let lock = if sabotage == Sabotage::Lock { "" } else { backend.lock_rows() };
+    probe.at(Step::Lock);
+    let doing = || format!("filling the subtype rows of the projects up to {}", range.through);
+    let Filled { outcome, were_there } =
+        diesel::sql_query(fill_sql(range, condition, lock, sabotage)).get_result(pg).doing(doing())?;
+    probe.at(Step::Look);
+    if were_there.is_empty() {
+        return Ok(outcome);
+    }
+    let compared: Compared = diesel::sql_query(compare_sql("unnest($1) AS given (id)", backend))
+        .bind::<Array<DbUuid>, _>(were_there)
+        .get_result(pg)
+        .doing("comparing the subtype rows that were there")?;
+    Ok(compared.into_outcome(outcome))
+}
+
+/// Statement 1 on PostgreSQL: the locking CTE feeds both inserts.
+fn fill_sql(range: &KeyRange, condition: &str, lock: &str, sabotage: Sabotage) -> String {
+    let backend = Backend::Postgres;
+    let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, backend));
+    let insert = |kind: Kind, is_kind: &str| {
+        format!(
+            "INSERT INTO {table} (project_id, {columns}) SELECT p.id, {values} FROM locked p WHERE {is_kind} \
+             ON CONFLICT (project_id) DO NOTHING RETURNING project_id",
+            table = kind.table(),
+            columns = kind.columns().join(", "),
+            values = mapped_list_sql(kind, "p"),
+        )
+    };
+    // What the second statement is for: compared in here, the subtype tables are those of the old snapshot.
+    let (equal, conflict, were_there) = if sabotage == Sabotage::SecondLook {
+        let count = |kind: Kind, differs: &str| {
+            format!(
+                "(SELECT count(*) FROM locked p JOIN {} c ON c.project_id = p.id WHERE {} AND {differs} {})",
+                kind.table(),
+                is_kind_sql(kind, backend),
+                any_differs_sql(kind, "p", "c", backend.exact()),
+            )
+        };
+        (Kind::ALL.map(|kind| count(kind, "NOT")), Kind::ALL.map(|kind| count(kind, "")), "false")
+    } else {
+        (["0", "0"].map(str::to_owned), ["0", "0"].map(str::to_owned), "true")
+    };
+    format!(
+        "WITH locked AS MATERIALIZED ( \
+            SELECT p.id, p.project_type, {legacy} FROM {PARENT} p WHERE {keys} AND {condition} ORDER BY p.id {lock}), \
+         school AS ({insert_school}), \
+         self_study AS ({insert_self_study}), \
+         counts AS (SELECT count(*) AS locked, count(*) FILTER (WHERE {school}) AS school, \
+            count(*) FILTER (WHERE {self_study}) AS self_study FROM locked p), \
+         made AS (SELECT (SELECT count(*) FROM school) AS school, (SELECT count(*) FROM self_study) AS self_study) \
+         SELECT counts.locked, made.school AS created_school, made.self_study AS created_self_study, \
+            {equal_school}::bigint AS equal_school, {equal_self_study}::bigint AS equal_self_study, \
+            {conflict_school}::bigint AS conflict_school, {conflict_self_study}::bigint AS conflict_self_study, \
+            counts.locked - counts.school - counts.self_study AS unknown, \
+            CASE WHEN {were_there} AND counts.school + counts.self_study > made.school + made.self_study \
+            THEN ARRAY(SELECT p.id FROM locked p WHERE {school} OR {self_study} \
+                EXCEPT SELECT project_id FROM school EXCEPT SELECT project_id FROM self_study) \
+            ELSE '{{}}' END AS were_there \
+         FROM counts, made",
+        legacy = LEGACY_COLUMNS.map(|column| format!("p.{column}")).join(", "),
+        keys = range.contains_sql(),
+        insert_school = insert(Kind::School, &school),
+        insert_self_study = insert(Kind::SelfStudy, &self_study),
+        equal_school = equal[0],
+        equal_self_study = equal[1],
+        conflict_school = conflict[0],
+        conflict_self_study = conflict[1],
+    )
+}
+
+#[derive(diesel::QueryableByName)]
+struct Compared {
+    #[diesel(sql_type = BigInt)]
+    equal_school: i64,
+    #[diesel(sql_type = BigInt)]
+    equal_self_study: i64,
+    #[diesel(sql_type = BigInt)]
+    conflict_school: i64,
+    #[diesel(sql_type = BigInt)]
+    conflict_self_study: i64,
+}
+
+impl Compared {
+    fn into_outcome(self, rest: Outcome) -> Outcome {
+        Outcome {
+            equal_school: self.equal_school,
+            equal_self_study: self.equal_self_study,
+            conflict_school: self.conflict_school,
+            conflict_self_study: self.conflict_self_study,
+            ..rest
+        }
+    }
+}
+
+/// Statement 2: of the given projects, how many agree with their row and how many do not. A project whose row has
+/// vanished in between is in neither count, so the counts of the chunk do not add up, and it is rolled back.
+fn compare_sql(given: &str, backend: Backend) -> String {
+    let count = |kind: Kind, alias: &str, not: &str| {
+        format!(
+            "count(*) FILTER (WHERE {} AND {alias}.project_id IS NOT NULL AND {not} {})",
+            is_kind_sql(kind, backend),
+            any_differs_sql(kind, "p", alias, backend.exact()),
+        )
+    };
+    format!(
+        "SELECT {} AS equal_school, {} AS equal_self_study, {} AS conflict_school, {} AS conflict_self_study \
+         FROM {given} JOIN {PARENT} p ON p.id = given.id \
+         LEFT JOIN {} s ON s.project_id = p.id LEFT JOIN {} t ON t.project_id = p.id",
+        count(Kind::School, "s", "NOT"),
+        count(Kind::SelfStudy, "t", "NOT"),
+        count(Kind::School, "s", ""),
+        count(Kind::SelfStudy, "t", ""),
+        Kind::School.table(),
+        Kind::SelfStudy.table(),
+    )
+}
+
+#[derive(diesel::QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    locked: i64,
+    #[diesel(sql_type = BigInt)]
+    unknown: i64,
+}
+
+/// On SQLite the transaction has the whole database: the counts are taken first, since they need to know which
+/// rows were there, and no statement can see anything else than the one before.
+fn fill_sqlite(
+    connection: &mut AnyConnection,
+    range: &KeyRange,
+    condition: &str,
+    probe: &Probe,
+) -> Result<Outcome, DbError> {
+    let backend = dialect::backend(connection);
+    let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, backend));
+    let chosen = format!("{} AND {condition}", range.contains_sql());
+    probe.at(Step::Lock);
+    let Counted { locked, unknown } = diesel::sql_query(format!(
+        "SELECT count(*) AS locked, count(*) FILTER (WHERE NOT ({school} OR {self_study})) AS unknown \
+         FROM {PARENT} p WHERE {chosen}"
+    ))
+    .get_result(connection)
+    .doing("counting the projects of the range")?;
+    let given = format!("(SELECT p.id FROM {PARENT} p WHERE {chosen}) AS given");
+    let compared: Compared = diesel::sql_query(compare_sql(&given, backend))
+        .get_result(connection)
+        .doing("comparing the subtype rows that were there")?;
+    let mut made = [0_i64; 2];
+    for (kind, made) in Kind::ALL.into_iter().zip(&mut made) {
+        let rows = diesel::sql_query(format!(
+            "INSERT INTO {table} (project_id, {columns}) SELECT p.id, {values} FROM {PARENT} p \
+             WHERE {chosen} AND {is_kind} ORDER BY p.id ON CONFLICT (project_id) DO NOTHING",
+            table = kind.table(),
+            columns = kind.columns().join(", "),
+            values = mapped_list_sql(kind, "p"),
+            is_kind = is_kind_sql(kind, backend),
+        ))
+        .execute(connection)
+        .doing(format!("filling {}", kind.table()))?;
+        *made = i64::try_from(rows).unwrap_or(i64::MAX);
+    }
+    probe.at(Step::Look);
+    let outcome = Outcome {
+        locked,
+        unknown,
+        created_school: made[0],
+        created_self_study: made[1],
+        ..Outcome::default()
+    };
+    Ok(compared.into_outcome(outcome))
+}
