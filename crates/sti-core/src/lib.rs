@@ -17,3 +17,4 @@ pub mod test_support;
 pub mod verify;
 
 pub use models::{Project, ProjectId, ProjectType, SchoolProject, SelfStudyProject};
+pub use repository::{ProjectRepository, RepositoryError, WriteMode};
