@@ -6,3 +6,4 @@ mod backfill;
 mod repository;
 mod schema_matches;
 mod support;
+mod verify;
