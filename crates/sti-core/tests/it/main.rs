@@ -4,5 +4,7 @@
 
 mod backfill;
 mod plan_errors;
+mod repository;
+mod schema_matches;
 mod support;
 mod verify;
