@@ -9,6 +9,12 @@ use std::time::Duration;
 use super::connection::AnyConnection;
 use super::url::Backend;
 
+mod locks;
+mod privileges;
+
+pub use locks::{LockHolder, lock_holders, lock_schema};
+pub use privileges::{MissingGrant, Obstacle, missing_grants, obstacles};
+
 /// The backend of an open connection.
 #[must_use]
 pub fn backend(connection: &AnyConnection) -> Backend {
@@ -71,6 +77,12 @@ impl Backend {
     #[must_use]
     pub const fn materialized(self) -> &'static str {
         "MATERIALIZED"
+    }
+
+    /// Whether a column of text refuses what is longer than its declared length.
+    #[must_use]
+    pub const fn enforces_length(self) -> bool {
+        matches!(self, Self::Postgres)
     }
 
     pub(super) const fn begin_write(self) -> &'static str {
