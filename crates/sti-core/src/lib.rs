@@ -3,6 +3,7 @@
 
 pub mod backfill;
 pub mod db;
+pub mod expand;
 pub mod keyset;
 pub mod mapping;
 pub mod metrics;

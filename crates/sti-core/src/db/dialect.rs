@@ -9,6 +9,12 @@ use std::time::Duration;
 use super::connection::AnyConnection;
 use super::url::Backend;
 
+mod locks;
+mod privileges;
+
+pub use locks::{LockHolder, lock_holders, lock_schema};
+pub use privileges::{MissingGrant, Obstacle, missing_grants, obstacles};
+
 /// The backend of an open connection.
 #[must_use]
 pub fn backend(connection: &AnyConnection) -> Backend {
@@ -67,15 +73,15 @@ impl Backend {
         }
     }
 
-    /// The clause after the name of a CTE that keeps it from being folded into the outer statement.
-    #[must_use]
-    pub const fn materialized(self) -> &'static str {
-        "MATERIALIZED"
-    }
-
     /// Whether an UPDATE may stand inside `WITH` and feed an INSERT.
     #[must_use]
     pub const fn has_writing_ctes(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
+    /// Whether a column of text refuses what is longer than its declared length.
+    #[must_use]
+    pub const fn enforces_length(self) -> bool {
         matches!(self, Self::Postgres)
     }
 

@@ -1,6 +1,8 @@
 //! What a database error means for the work at hand. diesel exposes no SQLSTATE, so errors are told apart by
 //! kind and message, here and nowhere else.
 
+mod advice;
+
 use diesel::result::{DatabaseErrorKind, Error};
 
 /// A database error together with what was being done. Its `Display` ends with the next step where there is one.
