@@ -10,6 +10,7 @@ use super::scope::Scope;
 use super::totals::Totals;
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, Backend, catalog, dialect, read_snapshot};
+use crate::expand;
 use crate::mapping::{LEGACY_COLUMNS, PARENT, any_differs_sql};
 use crate::models::Kind;
 use crate::subtype_rows::fill::{Outcome, is_kind_sql};
@@ -119,5 +120,6 @@ pub(super) fn check_schema(connection: &mut AnyConnection) -> Result<(), Backfil
             }
         }
     }
-    Ok(())
+    let misfits = expand::misfits(connection)?;
+    if misfits.is_empty() { Ok(()) } else { Err(BackfillError::SchemaMisfit(misfits)) }
 }
