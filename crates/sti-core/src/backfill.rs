@@ -9,6 +9,7 @@ mod config;
 mod dry_run;
 mod engine;
 mod error;
+mod last_run;
 mod lease;
 mod ledger;
 mod scope;
@@ -18,6 +19,7 @@ pub use config::{BackfillConfig, ChunkSize, InvalidChunkSize, Owner, StopSignal}
 pub use dry_run::{DryRun, dry_run};
 pub use engine::{Backfill, Ending};
 pub use error::BackfillError;
+pub use last_run::{LastRun, RunState, last_run};
 pub use ledger::RunId;
 pub use scope::Scope;
 pub use totals::{PerKind, Totals};

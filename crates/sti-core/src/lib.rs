@@ -3,6 +3,7 @@
 
 pub mod backfill;
 pub mod db;
+pub mod expand;
 pub mod keyset;
 pub mod mapping;
 pub mod metrics;
@@ -17,3 +18,4 @@ pub mod test_support;
 pub mod verify;
 
 pub use models::{Project, ProjectId, ProjectType, SchoolProject, SelfStudyProject};
+pub use repository::{ProjectRepository, RepositoryError, WriteMode};

@@ -76,7 +76,7 @@ pub fn differs_sql(parent: &str, subtype: &str, column: &str, exact: &str) -> St
 }
 
 /// SQL: true where any column of `kind` differs. `exact` is the dialect's byte-wise collation clause
-/// ([`crate::db::dialect::exact`]).
+/// ([`crate::db::Backend::exact`]).
 #[must_use]
 pub fn any_differs_sql(kind: Kind, parent: &str, subtype: &str, exact: &str) -> String {
     let each: Vec<String> =

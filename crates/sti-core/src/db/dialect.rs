@@ -9,6 +9,12 @@ use std::time::Duration;
 use super::connection::AnyConnection;
 use super::url::Backend;
 
+mod locks;
+mod privileges;
+
+pub use locks::{LockHolder, lock_holders, lock_schema};
+pub use privileges::{MissingGrant, Obstacle, missing_grants, obstacles};
+
 /// The backend of an open connection.
 #[must_use]
 pub fn backend(connection: &AnyConnection) -> Backend {
@@ -67,6 +73,7 @@ impl Backend {
         }
     }
 
+<<<<<<< HEAD
     /// The function that makes a JSON object of names and values in turn.
     #[must_use]
     pub const fn json_object(self) -> &'static str {
@@ -77,9 +84,18 @@ impl Backend {
     }
 
     /// The clause after the name of a CTE that keeps it from being folded into the outer statement.
+=======
+    /// Whether an UPDATE may stand inside `WITH` and feed an INSERT.
+>>>>>>> main
     #[must_use]
-    pub const fn materialized(self) -> &'static str {
-        "MATERIALIZED"
+    pub const fn has_writing_ctes(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
+    /// Whether a column of text refuses what is longer than its declared length.
+    #[must_use]
+    pub const fn enforces_length(self) -> bool {
+        matches!(self, Self::Postgres)
     }
 
     pub(super) const fn begin_write(self) -> &'static str {
@@ -146,6 +162,7 @@ pub fn deadlock_timeout(connection: &mut AnyConnection) -> QueryResult<Option<Du
     }
 }
 
+<<<<<<< HEAD
 /// The longest wait for one lock, at most `longest`: below half of the server's `deadlock_timeout`. Who waits that
 /// long makes the server look for a deadlock, and its victim may be the application's session.
 ///
@@ -154,4 +171,26 @@ pub fn deadlock_timeout(connection: &mut AnyConnection) -> QueryResult<Option<Du
 pub fn lock_limit(connection: &mut AnyConnection, longest: Duration) -> QueryResult<Duration> {
     let deadlock = deadlock_timeout(connection)?;
     Ok(deadlock.map_or(longest, |deadlock| longest.min(deadlock.mul_f64(0.45))))
+=======
+/// The isolation level of the open transaction, where it is one in which a statement does not see what others have
+/// committed since the transaction began to look: `repeatable read` or `serializable` on PostgreSQL. `None` at READ
+/// COMMITTED, and on SQLite, where one writer has the whole database.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn frozen_isolation(connection: &mut AnyConnection) -> QueryResult<Option<String>> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        level: String,
+    }
+    match connection {
+        AnyConnection::Pg(c) => {
+            let sql = "SELECT current_setting('transaction_isolation') AS level";
+            let row: Row = diesel::sql_query(sql).get_result(c)?;
+            Ok(Some(row.level).filter(|level| !level.starts_with("read ")))
+        }
+        AnyConnection::Sqlite(_) => Ok(None),
+    }
+>>>>>>> main
 }

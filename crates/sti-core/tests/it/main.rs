@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod backfill;
+mod plan_errors;
 mod repair;
+mod repository;
+mod schema_matches;
 mod support;
 mod verify;

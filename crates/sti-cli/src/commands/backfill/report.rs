@@ -60,6 +60,8 @@ impl RunReport {
     }
 
     fn next_step(&self) -> (&'static str, &'static str) {
+        let again =
+            if self.scope.includes_drafts() { "sti backfill --include-drafts" } else { "sti backfill" };
         match self.ending {
             "complete" if self.totals.conflict.sum() > 0 => (
                 "A row that differs was changed on one side only, as by a service with ENABLE_STI=false. See which:",
@@ -68,9 +70,9 @@ impl RunReport {
             "complete" => ("Next:", "sti-verify"),
             "still_missing" => (
                 "Some service adds projects without dual writes: find it, set ENABLE_STI=true there, and run again:",
-                "sti backfill",
+                again,
             ),
-            _ => ("Nothing is lost. The same command takes it up:", "sti backfill"),
+            _ => ("Nothing is lost. The same command takes it up:", again),
         }
     }
 }
@@ -132,6 +134,7 @@ pub(crate) struct DryRunReport {
     write_mode: String,
     totals: Totals,
     estimate_seconds: u64,
+    projects_per_second: i64,
     estimate_is_measured: bool,
 }
 
@@ -144,6 +147,7 @@ impl DryRunReport {
             write_mode: mode.to_string(),
             totals: dry.totals,
             estimate_seconds: dry.estimate.as_secs_f64().ceil() as u64,
+            projects_per_second: dry.rate as i64,
             estimate_is_measured: dry.measured,
         }
     }
@@ -151,10 +155,11 @@ impl DryRunReport {
 
 impl Report for DryRunReport {
     fn document(&self) -> Document {
+        let rate = number(self.projects_per_second);
         let source = if self.estimate_is_measured {
-            "by the chunks that ran in this database before"
+            format!("at {rate} projects a second, as the chunks did that ran in this database before")
         } else {
-            "a rough guess, from the time that the counting took"
+            format!("assuming {rate} projects a second; nothing has been measured in this database yet")
         };
         let document = Document::new()
             .paragraph(format!(
@@ -168,7 +173,9 @@ impl Report for DryRunReport {
                 .paragraph("Rows that differ are left alone by a backfill. See which, before anything else:")
                 .command("sti-verify")
         } else {
-            document.paragraph("Next:").command("sti backfill")
+            let live =
+                if self.scope.includes_drafts() { "sti backfill --include-drafts" } else { "sti backfill" };
+            document.paragraph("Next:").command(live)
         }
     }
 

@@ -1,0 +1,108 @@
+//! The newest run in the ledger, for those who only look.
+
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+use diesel::{OptionalExtension as _, RunQueryDsl as _};
+
+use super::ledger::{self, RunId};
+use super::scope::Scope;
+use super::totals::Totals;
+use crate::db::AnyConnection;
+use crate::db::error::{DbError, Doing as _};
+use crate::db::sql_types::{DbTimestamp, Timestamp};
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Being worked on, or stopped and to be resumed.
+    Active,
+    /// Came to its end.
+    Done,
+    /// Given up by `--restart`.
+    Abandoned,
+    /// Stopped for good; the reason is recorded.
+    Failed,
+}
+
+/// The newest run.
+#[derive(Clone, Debug)]
+pub struct LastRun {
+    /// Its id in the ledger.
+    pub run: RunId,
+    /// How it stands.
+    pub state: RunState,
+    /// Which projects it is about.
+    pub scope: Scope,
+    /// The sweep that is under way, or was the last; from 1.
+    pub sweep: i32,
+    /// Projects in scope when it began.
+    pub eligible: i64,
+    /// When it began, by the database's clock.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Why it did not end well.
+    pub stop_reason: Option<String>,
+    /// Who began it.
+    pub started_by: String,
+    /// What its committed chunks did.
+    pub totals: Totals,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = Bool)]
+    include_drafts: bool,
+    #[diesel(sql_type = Integer)]
+    sweep: i32,
+    #[diesel(sql_type = BigInt)]
+    eligible: i64,
+    #[diesel(sql_type = DbTimestamp)]
+    started_at: Timestamp,
+    #[diesel(sql_type = Nullable<DbTimestamp>)]
+    finished_at: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Text>)]
+    stop_reason: Option<String>,
+    #[diesel(sql_type = Text)]
+    started_by: String,
+}
+
+/// Reads the newest run; `None` when there was none. The ledger's tables must be there.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn last_run(connection: &mut AnyConnection) -> Result<Option<LastRun>, DbError> {
+    let row: Option<Row> = diesel::sql_query(
+        "SELECT id, state, include_drafts, sweep, eligible, started_at, finished_at, stop_reason, started_by \
+         FROM sti_backfill_run ORDER BY id DESC LIMIT 1",
+    )
+    .get_result(connection)
+    .optional()
+    .doing("reading the newest run in the ledger")?;
+    let Some(row) = row else { return Ok(None) };
+    let run = RunId(row.id);
+    let totals = ledger::totals(connection, run)?;
+    // The table's own constraint knows these four.
+    let state = match row.state.as_str() {
+        "active" => RunState::Active,
+        "done" => RunState::Done,
+        "abandoned" => RunState::Abandoned,
+        _ => RunState::Failed,
+    };
+    Ok(Some(LastRun {
+        run,
+        state,
+        scope: Scope::of(row.include_drafts),
+        sweep: row.sweep,
+        eligible: row.eligible,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+        stop_reason: row.stop_reason,
+        started_by: row.started_by,
+        totals,
+    }))
+}

@@ -1,0 +1,150 @@
+//! Our migrations, compiled in.
+
+use std::fmt;
+
+use diesel::backend::Backend;
+use diesel::connection::BoxableConnection;
+use diesel::migration::{
+    Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion, Result,
+};
+use diesel::pg::Pg;
+use diesel::sqlite::Sqlite;
+
+/// One of our migrations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OurMigration {
+    /// As it is recorded.
+    pub version: &'static str,
+    /// What it is about.
+    pub name: &'static str,
+    /// The tables of our own that it makes; none of them may be there before.
+    pub tables: &'static [&'static str],
+    postgres: Script,
+    sqlite: Script,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Script {
+    up: &'static str,
+    down: &'static str,
+}
+
+/// The entries of [`OURS`], each with its scripts of `migrations/{postgres,sqlite}/VERSION_NAME/`.
+macro_rules! ours {
+    ($($version:literal $name:literal makes $tables:expr;)+) => {
+        /// Our migrations, in the order in which they run.
+        pub const OURS: &[OurMigration] = &[ $(
+            OurMigration {
+                version: $version,
+                name: $name,
+                tables: &$tables,
+                postgres: ours!(@script "postgres", $version, $name),
+                sqlite: ours!(@script "sqlite", $version, $name),
+            },
+        )+ ];
+    };
+    (@script $backend:literal, $version:literal, $name:literal) => {
+        Script {
+            up: include_str!(concat!("../../../migrations/", $backend, "/", $version, "_", $name, "/up.sql")),
+            down: include_str!(concat!("../../../migrations/", $backend, "/", $version, "_", $name, "/down.sql")),
+        }
+    };
+}
+
+ours! {
+    "00000000000101" "sti_projects" makes [];
+    "00000000000102" "sti_backfill_ledger" makes ["sti_backfill_run", "sti_backfill_chunk"];
+    "00000000000104" "sti_drop_event" makes ["sti_drop_event"];
+}
+
+/// The migration that makes the three tables of the application where they are missing.
+pub const PROJECTS: &str = OURS[0].version;
+
+/// Our migrations as diesel takes them, for either backend. A harness gets the database's own error back, which
+/// diesel's embedded source wraps in a type that nobody else can name.
+#[derive(Clone, Copy, Debug)]
+pub struct OurMigrations;
+
+macro_rules! source_for {
+    ($backend:ty, $script:ident, $wrapper:ident) => {
+        struct $wrapper(OurMigration);
+
+        impl MigrationSource<$backend> for OurMigrations {
+            fn migrations(&self) -> Result<Vec<Box<dyn Migration<$backend>>>> {
+                Ok(OURS.iter().map(|m| Box::new($wrapper(*m)) as Box<dyn Migration<$backend>>).collect())
+            }
+        }
+
+        impl Migration<$backend> for $wrapper {
+            fn run(&self, connection: &mut dyn BoxableConnection<$backend>) -> Result<()> {
+                execute(connection, self.0.$script.up)
+            }
+
+            fn revert(&self, connection: &mut dyn BoxableConnection<$backend>) -> Result<()> {
+                execute(connection, self.0.$script.down)
+            }
+
+            fn metadata(&self) -> &dyn MigrationMetadata {
+                &InTransaction
+            }
+
+            fn name(&self) -> &dyn MigrationName {
+                &self.0
+            }
+        }
+    };
+}
+
+source_for!(Pg, postgres, ForPostgres);
+source_for!(Sqlite, sqlite, ForSqlite);
+
+fn execute<DB: Backend>(connection: &mut dyn BoxableConnection<DB>, script: &str) -> Result<()> {
+    Ok(connection.batch_execute(script)?)
+}
+
+/// The default of the trait: a transaction, or a savepoint of the one that is open.
+struct InTransaction;
+
+impl MigrationMetadata for InTransaction {}
+
+/// `VERSION_NAME`, the name of the folder.
+impl fmt::Display for OurMigration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.version, self.name)
+    }
+}
+
+impl MigrationName for OurMigration {
+    fn version(&self) -> MigrationVersion<'_> {
+        self.version.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_folder_is_in_the_list_and_nothing_else() {
+        let listed: Vec<String> = OURS.iter().map(ToString::to_string).collect();
+        for backend in ["postgres", "sqlite"] {
+            let folder = format!("{}/migrations/{backend}", env!("CARGO_MANIFEST_DIR"));
+            let mut found: Vec<String> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            found.sort();
+            assert_eq!(found, listed, "{backend}");
+        }
+    }
+
+    #[test]
+    fn our_versions_sort_before_every_host_version() {
+        for migration in OURS {
+            assert!(migration.version.starts_with(super::super::PREFIX), "{migration}");
+            assert_eq!(migration.version.len(), 14, "{migration}");
+            // A host's versions are moments, and diesel is of 2015.
+            assert!(migration.version < "20150101000000", "{migration}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The commands of `sti-migrate`: one file each.
+
+mod misfits;
+mod status;
+mod up;
+
+use sti_cli::answer::EXIT_CODES;
+use sti_cli::{Answer, DatabaseArgs, Failure, Format};
+use sti_core::db::DbError;
+
+/// Adopt or make the schema of the split, and say what state it is in.
+///
+/// Works on a database that a Django application made as on an empty one, on PostgreSQL and on SQLite.
+#[derive(Debug, clap::Parser)]
+#[command(name = "sti-migrate", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    /// How the report is written to standard output. Everything else goes to standard error.
+    #[arg(long, global = true, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Up(up::Options),
+    Status(status::Options),
+}
+
+impl Command {
+    pub(crate) fn run(&self, common: &Common) -> Answer {
+        match self {
+            Self::Up(options) => up::run(options, common),
+            Self::Status(options) => status::run(options, common),
+        }
+    }
+}
+
+/// A database error with its next step.
+fn failed(error: &DbError) -> Failure {
+    match error.next_step() {
+        Some(step) => Failure::failed(format_args!("{error}: {step}")),
+        None => Failure::failed(error),
+    }
+}

@@ -1,0 +1,26 @@
+//! `sti-migrate status`
+
+mod report;
+
+use sti_cli::answer::EXIT_CODES;
+use sti_cli::{Answer, Exit, Report as _};
+use sti_core::db::Access;
+use sti_core::expand;
+
+use self::report::StatusReport;
+use super::{Common, failed};
+
+/// Show the backend, the tables and migrations that are there, the last run, and the next step.
+///
+/// Reads only, on any database, an empty one included. Exit code 1 means that something does not fit.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Options {}
+
+pub(crate) fn run(_: &Options, common: &Common) -> Answer {
+    let target = common.database.resolve("sti-migrate status")?;
+    let mut connection = target.connect(Access::Read)?;
+    let status = expand::status(&mut connection).map_err(|e| failed(&e))?;
+    StatusReport::new(&target, &status).print(common.format)?;
+    Ok(if status.misfits.is_empty() { Exit::Done } else { Exit::Negative })
+}

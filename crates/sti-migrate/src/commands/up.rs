@@ -1,0 +1,101 @@
+//! `sti-migrate up`
+
+mod report;
+
+use std::num::NonZeroU32;
+
+use sti_cli::answer::{EXIT_CODES, say};
+use sti_cli::{Answer, Exit, Failure, Report as _, Target};
+use sti_core::db::{Access, Backend};
+use sti_core::expand::{self, Retry, UpError, UpOptions, UpReport};
+
+use self::report::{Refusal, Report};
+use super::{Common, failed};
+
+/// Adopt the application's tables where they are, make those that are missing, and the tools' own.
+///
+/// First it looks: tables that are there must have the columns that the tools need, with types and nullability that
+/// fit. What does not fit is listed, every part of it, and nothing is changed. What fits is taken as it is: no column,
+/// index, constraint or privilege of a table that is there is touched. All that is made is made in one transaction.
+///
+/// On a live PostgreSQL database: a missing subtype table needs a lock on projects_project for its foreign key. It is
+/// waited for no longer than 0.3 s (writers queue behind it as long), then given up and tried again after a rest.
+///
+/// The migrations are diesel's, recorded in __diesel_schema_migrations. An application may keep its own there: ours
+/// begin with ten zeros and sort before them, and neither side's pending migrations change the other's.
+///
+/// To undo it: the tools' own tables (sti_*) may be dropped together with their versions in
+/// __diesel_schema_migrations; tables of the application stay.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Options {
+    /// Show what would be done, in a read-only transaction; change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Make the SQLite file if it is not there.
+    #[arg(long, conflicts_with = "dry_run")]
+    create: bool,
+    /// How often to try to get the locks.
+    #[arg(long, value_name = "N", default_value_t = default_attempts())]
+    attempts: NonZeroU32,
+}
+
+fn default_attempts() -> NonZeroU32 {
+    NonZeroU32::new(UpOptions::default().attempts).unwrap_or(NonZeroU32::MIN)
+}
+
+pub(crate) fn run(options: &Options, common: &Common) -> Answer {
+    let target = common.database.resolve("sti-migrate up")?;
+    if options.create && target.url.backend() == Backend::Postgres {
+        return Err(Failure::failed(
+            "--create makes SQLite files; make a PostgreSQL database with  createdb  and leave the flag out",
+        ));
+    }
+    if options.dry_run { dry_run(common, &target) } else { live(options, common, &target) }
+}
+
+fn dry_run(common: &Common, target: &Target) -> Answer {
+    let mut connection = target.connect(Access::Read)?;
+    let plan = expand::plan(&mut connection).map_err(|e| failed(&e))?;
+    if !plan.misfits.is_empty() {
+        return refuse(common, target, &plan.misfits);
+    }
+    let exit = if plan.obstacles.is_empty() { Exit::Done } else { Exit::Failed };
+    Report::new(target, &UpReport::dry(plan)).print(common.format)?;
+    Ok(exit)
+}
+
+fn live(options: &Options, common: &Common, target: &Target) -> Answer {
+    let access = if options.create { Access::Create } else { Access::Write };
+    let mut connection = target.connect(access)?;
+    let up = UpOptions { attempts: options.attempts.get(), ..UpOptions::default() };
+    match expand::up(&mut connection, up, &mut tell) {
+        Ok(report) => {
+            Report::new(target, &report).print(common.format)?;
+            Ok(Exit::Done)
+        }
+        Err(UpError::Refused(misfits)) => refuse(common, target, &misfits),
+        Err(UpError::Db(error)) => Err(failed(&error)),
+        Err(error @ UpError::Locked { .. }) => {
+            Err(Failure { exit: Exit::Stopped, message: format!("stopped: {error}") })
+        }
+        Err(error @ UpError::Unknown(_)) => Err(Failure { exit: Exit::Unknown, message: error.to_string() }),
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
+
+fn refuse(common: &Common, target: &Target, misfits: &[expand::Misfit]) -> Answer {
+    Refusal::new(target, misfits).print(common.format)?;
+    Ok(Exit::Negative)
+}
+
+fn tell(retry: &Retry) {
+    let Retry { attempt, attempts, reason, holders, rest } = retry;
+    say(format_args!(
+        "attempt {attempt} of {attempts}: {reason}; rolled back, trying again in {:.1} s",
+        rest.as_secs_f64()
+    ));
+    for holder in holders {
+        say(format_args!("  {holder}"));
+    }
+}
