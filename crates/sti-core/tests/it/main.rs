@@ -4,6 +4,7 @@
 
 mod backfill;
 mod plan_errors;
+mod repair;
 mod repository;
 mod schema_matches;
 mod support;
