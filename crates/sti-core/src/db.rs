@@ -11,6 +11,7 @@ pub mod migrations;
 mod pool;
 pub mod retry;
 pub mod sql_types;
+pub(crate) mod statement;
 mod transaction;
 mod url;
 

@@ -76,6 +76,32 @@ impl Keyset {
     }
 }
 
+impl Keyset {
+    /// SQL: the condition, order and limit of the next page of at most `size` rows, for a statement that selects
+    /// the rows themselves; `key` is their column. It begins with ` AND ` and ends the statement.
+    #[must_use]
+    pub fn page_sql(&self, key: &str, size: u32) -> String {
+        let after = self.after.map(|id| format!(" AND {key} > '{}'", id.hex())).unwrap_or_default();
+        format!("{after} ORDER BY {key} LIMIT {size}")
+    }
+
+    /// The walk that goes on behind a page whose keys were `keys`, in their order; `None` when it had fewer than
+    /// `size` rows and so was the last, or when it was not in ascending order.
+    #[must_use]
+    pub fn behind(self, keys: impl IntoIterator<Item = ProjectId>, size: u32) -> Option<Self> {
+        let mut walk = self;
+        let mut left = size;
+        for key in keys {
+            if walk.after.is_some_and(|after| key <= after) {
+                return None;
+            }
+            walk.after = Some(key);
+            left = left.saturating_sub(1);
+        }
+        (left == 0).then_some(walk)
+    }
+}
+
 impl KeyRange {
     /// SQL: true for the keys of this range, over the alias `p`. The keys are written out: they are UUIDs that
     /// we parsed, and the planner sees them.
@@ -86,5 +112,33 @@ impl KeyRange {
             Some(after) => format!("p.id > '{}' AND {through}", after.hex()),
             None => through,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> ProjectId {
+        ProjectId(uuid::Uuid::from_u128(number.into()))
+    }
+
+    #[test]
+    fn a_full_page_goes_on_behind_its_last_key() {
+        let walk = Keyset::from_start();
+        assert_eq!(walk.page_sql("p.id", 2), " ORDER BY p.id LIMIT 2");
+        let walk = walk.behind([id(1), id(7)], 2).unwrap();
+        assert_eq!(
+            walk.page_sql("p.id", 2),
+            " AND p.id > '00000000000000000000000000000007' ORDER BY p.id LIMIT 2"
+        );
+        assert_eq!(walk.behind([id(8)], 2), None, "a page that is not full is the last");
+    }
+
+    #[test]
+    fn a_page_out_of_order_cannot_be_continued() {
+        let walk = Keyset::after(Some(id(7)));
+        assert_eq!(walk.behind([id(7), id(8)], 2), None);
+        assert_eq!(walk.behind([id(9), id(8)], 2), None);
     }
 }

@@ -15,5 +15,7 @@ pub mod schema;
 mod subtype_rows;
 #[cfg(feature = "test-support")]
 pub mod test_support;
+pub mod verify;
 
 pub use models::{Project, ProjectId, ProjectType, SchoolProject, SelfStudyProject};
+pub use repository::{ProjectRepository, RepositoryError, WriteMode};

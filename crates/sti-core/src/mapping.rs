@@ -63,6 +63,12 @@ pub fn mapped_list_sql(kind: Kind, parent: &str) -> String {
     kind.columns().iter().map(|column| mapped_sql(parent, column)).collect::<Vec<_>>().join(", ")
 }
 
+/// SQL: true for a project whose type is exactly `kind`; `parent` is the alias of the table.
+#[must_use]
+pub fn is_kind_sql(kind: Kind, parent: &str, exact: &str) -> String {
+    format!("{parent}.project_type {exact} = '{}'", kind.as_str())
+}
+
 /// SQL: true where the legacy column `column` and the subtype row's differ.
 #[must_use]
 pub fn differs_sql(parent: &str, subtype: &str, column: &str, exact: &str) -> String {
@@ -70,7 +76,7 @@ pub fn differs_sql(parent: &str, subtype: &str, column: &str, exact: &str) -> St
 }
 
 /// SQL: true where any column of `kind` differs. `exact` is the dialect's byte-wise collation clause
-/// ([`crate::db::dialect::exact`]).
+/// ([`crate::db::Backend::exact`]).
 #[must_use]
 pub fn any_differs_sql(kind: Kind, parent: &str, subtype: &str, exact: &str) -> String {
     let each: Vec<String> =

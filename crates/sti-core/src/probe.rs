@@ -8,6 +8,8 @@ pub enum Step {
     Lock,
     /// The rows are locked; the next statement looks again.
     Look,
+    /// The second look has decided; the next statement writes. (A chunk of the backfill writes with its locks.)
+    Write,
     /// Everything is written but for the ledger or the log.
     Record,
     /// The next statement is COMMIT.

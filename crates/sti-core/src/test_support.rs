@@ -12,10 +12,12 @@ mod database;
 mod digest;
 mod django;
 pub mod postgres;
+mod session;
 mod text_rows;
 
 pub use database::TestDatabase;
 pub use digest::RowSetDigest;
+pub use session::{Session, comes_to_wait, wait_until_it_waits};
 
 /// Makes each test case (a function that takes `&TestDatabase`) run as two named tests, `case::postgres` and
 /// `case::sqlite`.

@@ -1,1 +1,10 @@
+//! The `sti` binary, run as its user runs it, on both backends.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod backfill;
+mod bad_input;
+mod dot_env;
+mod help;
+mod kill;
+mod rig;

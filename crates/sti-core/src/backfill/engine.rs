@@ -10,7 +10,7 @@ use super::lease::{self, Lease, Next, Standing};
 use super::ledger::{self, RunId};
 use super::totals::Totals;
 use crate::db::dialect::Limits;
-use crate::db::error::{Doing as _, Fault};
+use crate::db::error::{DbError, Doing as _, Fault};
 use crate::db::{AnyConnection, ConnectError, Failed, retry, write_transaction};
 use crate::observe::{Event, Observer};
 
@@ -87,7 +87,11 @@ impl Backfill {
     ) -> Result<Self, BackfillError> {
         let mut connection = connect()?;
         super::dry_run::check_schema(&mut connection)?;
-        let begun = ledger::begin(&mut connection, config)?;
+        let not_begun = |error| match error {
+            BackfillError::Database(error) => BackfillError::NotBegun(error),
+            other => other,
+        };
+        let begun = ledger::begin(&mut connection, config).map_err(not_begun)?;
         let totals = ledger::totals(&mut connection, begun.run)?;
         observer.event(&Event::RunStarted {
             run: begun.run,
@@ -170,8 +174,8 @@ impl Engine<'_> {
                 }
                 Err(Failed::Body(BackfillError::LeaseLost { .. })) => return Ok(()),
                 Err(Failed::Body(error)) => (error, false),
-                Err(Failed::Begin(error)) => (error.into(), false),
-                Err(Failed::Commit(error)) => (error.into(), true),
+                Err(Failed::Begin(source)) => (failed("beginning", lease, source), false),
+                Err(Failed::Commit(source)) => (failed("committing", lease, source), true),
             };
             let lost = error.fault() == Fault::ConnectionLost;
             self.rest(connection, error, &mut retried, lease.number)?;
@@ -269,4 +273,8 @@ impl Engine<'_> {
             Ok(None)
         })
     }
+}
+
+fn failed(what: &str, lease: &Lease, source: diesel::result::Error) -> BackfillError {
+    DbError { doing: format!("{what} chunk {}", lease.number), source }.into()
 }

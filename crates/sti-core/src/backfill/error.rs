@@ -47,7 +47,10 @@ pub enum BackfillError {
         /// The number of the chunk.
         number: i32,
     },
-    /// The database refused.
+    /// The run could not be begun or taken up: nothing was written.
+    #[error(transparent)]
+    NotBegun(DbError),
+    /// The database refused, after the run had begun.
     #[error(transparent)]
     Database(#[from] DbError),
     /// No connection could be opened.

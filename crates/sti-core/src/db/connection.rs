@@ -17,7 +17,7 @@ mod any {
 
     /// A connection to either backend. The variants are open: a host that has a `PgConnection` can put it in.
     ///
-    /// Open it with [`connect`], never with `AnyConnection::establish`: the derived `establish` tries one backend
+    /// Open it with [`connect`](super::connect), never with `AnyConnection::establish`: the derived `establish` tries one backend
     /// after the other, and with PostgreSQL down it makes a SQLite file of the URL's name.
     #[derive(diesel::MultiConnection)]
     pub enum AnyConnection {

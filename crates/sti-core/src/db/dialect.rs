@@ -85,6 +85,12 @@ impl Backend {
         matches!(self, Self::Postgres)
     }
 
+    /// Whether an UPDATE may stand inside `WITH` and feed an INSERT.
+    #[must_use]
+    pub const fn has_writing_ctes(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
     pub(super) const fn begin_write(self) -> &'static str {
         match self {
             Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
@@ -144,6 +150,28 @@ pub fn deadlock_timeout(connection: &mut AnyConnection) -> QueryResult<Option<Du
             let sql = "SELECT setting::bigint AS ms FROM pg_settings WHERE name = 'deadlock_timeout'";
             let row: Row = diesel::sql_query(sql).get_result(c)?;
             Ok(Some(Duration::from_millis(row.ms.unsigned_abs())))
+        }
+        AnyConnection::Sqlite(_) => Ok(None),
+    }
+}
+
+/// The isolation level of the open transaction, where it is one in which a statement does not see what others have
+/// committed since the transaction began to look: `repeatable read` or `serializable` on PostgreSQL. `None` at READ
+/// COMMITTED, and on SQLite, where one writer has the whole database.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn frozen_isolation(connection: &mut AnyConnection) -> QueryResult<Option<String>> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        level: String,
+    }
+    match connection {
+        AnyConnection::Pg(c) => {
+            let sql = "SELECT current_setting('transaction_isolation') AS level";
+            let row: Row = diesel::sql_query(sql).get_result(c)?;
+            Ok(Some(row.level).filter(|level| !level.starts_with("read ")))
         }
         AnyConnection::Sqlite(_) => Ok(None),
     }

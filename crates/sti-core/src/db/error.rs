@@ -1,13 +1,11 @@
 //! What a database error means for the work at hand. diesel exposes no SQLSTATE, so errors are told apart by
 //! kind and message, here and nowhere else.
 
-mod advice;
-
 use diesel::result::{DatabaseErrorKind, Error};
 
-/// A database error together with what was being done.
+/// A database error together with what was being done. Its `Display` ends with the next step where there is one.
 #[derive(Debug, thiserror::Error)]
-#[error("{doing}: {source}")]
+#[error("{doing}: {source}{}", self.fault().next_step())]
 pub struct DbError {
     /// What was being done, as in "reading the ledger".
     pub doing: String,
@@ -62,7 +60,11 @@ pub enum Fault {
     ReadOnly,
     /// Somebody cancelled the statement.
     Cancelled,
-    /// Anything else, the unknown included: permission denied, missing column, disk full.
+    /// The disk, or the quota, is full.
+    DiskFull,
+    /// The role may not do this.
+    PermissionDenied,
+    /// Anything else, the unknown included: a missing column, a bug.
     Other,
 }
 
@@ -92,8 +94,21 @@ impl Fault {
         }
     }
 
+    /// What to do about it, as the end of a message; empty where it depends.
+    fn next_step(self) -> &'static str {
+        match self {
+            Self::ReadOnly => {
+                "; the database takes no writes: check the permissions of the file and its folder, or name the primary server"
+            }
+            Self::DiskFull => "; check the free space, the quota and the health of the disk",
+            Self::PermissionDenied => "; use the role that owns the tables, or grant this one what it needs",
+            Self::ConnectionLost => "; check that the server is up",
+            _ => "",
+        }
+    }
+
     fn of_message(message: &str) -> Self {
-        const TEXTS: [(&str, Fault); 20] = [
+        const TEXTS: [(&str, Fault); 28] = [
             ("deadlock detected", Fault::Transient),
             ("could not serialize access", Fault::Transient),
             ("canceling statement due to lock timeout", Fault::LockTimeout),
@@ -110,6 +125,17 @@ impl Fault {
             ("SSL connection has been closed", Fault::ConnectionLost),
             ("attempt to write a readonly database", Fault::ReadOnly),
             ("cannot execute ", Fault::ReadOnly),
+            // A standby that is asked for BEGIN READ WRITE.
+            ("cannot set transaction read-write mode", Fault::ReadOnly),
+            // SQLite in a folder in which it may not make its journal.
+            ("unable to open database file", Fault::ReadOnly),
+            ("database or disk is full", Fault::DiskFull),
+            // What SQLite says of every failed write, a quota's EFBIG and EDQUOT included.
+            ("disk I/O error", Fault::DiskFull),
+            ("could not extend file", Fault::DiskFull),
+            ("could not write to file", Fault::DiskFull),
+            ("permission denied", Fault::PermissionDenied),
+            ("must be owner of", Fault::PermissionDenied),
             ("value too long for type", Fault::Row),
             ("invalid input syntax for", Fault::Row),
             ("invalid byte sequence for encoding", Fault::Row),

@@ -1,5 +1,6 @@
 //! Database URLs: parsed once, shown without their password.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -193,7 +194,8 @@ fn parse_sqlite(path: &str) -> Result<DatabaseUrl, UrlError> {
 }
 
 fn parse_postgres(text: &str) -> Result<DatabaseUrl, UrlError> {
-    let url = url::Url::parse(text).map_err(|e| UrlError::Malformed { reason: e.to_string() })?;
+    let text = user_of_a_socket_as_parameter(text);
+    let url = url::Url::parse(&text).map_err(|e| UrlError::Malformed { reason: e.to_string() })?;
     if url.cannot_be_a_base() {
         return Err(UrlError::Malformed { reason: "// is missing after the scheme".to_owned() });
     }
@@ -221,6 +223,24 @@ fn parse_postgres(text: &str) -> Result<DatabaseUrl, UrlError> {
         None => host,
     };
     Ok(DatabaseUrl(Target::Postgres { url, host, database }))
+}
+
+/// libpq takes `USER:PASSWORD@` before an empty host, URL parsers refuse it: written as parameters, both take it.
+fn user_of_a_socket_as_parameter(text: &str) -> Cow<'_, str> {
+    let split = text.split_once("://").and_then(|(scheme, rest)| {
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        Some((scheme, authority.strip_suffix('@')?, path))
+    });
+    let Some((scheme, login, path)) = split else { return Cow::Borrowed(text) };
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let mut url = format!("{scheme}://{path}");
+    for (key, value) in [("user", user), ("password", password)] {
+        if !value.is_empty() {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.extend([key, "=", &value.replace('&', "%26")]);
+        }
+    }
+    Cow::Owned(url)
 }
 
 fn check_tls(host: &str, sslmode: Option<&str>) -> Result<(), UrlError> {
@@ -267,7 +287,16 @@ mod tests {
         let url = DatabaseUrl::parse("postgres://postgres@/ocean?host=/run/pg").unwrap();
         assert_eq!(url.to_string(), "PostgreSQL database ocean on /run/pg");
         let libpq = url.libpq("sti backfill").unwrap();
+        assert!(libpq.starts_with("postgres:///ocean?host=/run/pg&user=postgres&"), "{libpq}");
         assert!(libpq.contains("fallback_application_name=sti%20backfill"), "{libpq}");
+    }
+
+    #[test]
+    fn the_password_of_a_socket_is_a_secret_too() {
+        let url = DatabaseUrl::parse("postgres://app:s%40crt@/ocean?host=/run/pg").unwrap();
+        assert!(url.libpq("x").unwrap().contains("user=app&password=s%40crt&"));
+        assert_eq!(url.redact("bad s@crt"), "bad ***");
+        assert!(!format!("{url} {url:?}").contains("crt"));
     }
 
     #[test]

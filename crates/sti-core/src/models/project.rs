@@ -8,7 +8,7 @@ use crate::db::sql_types::{Integer, Timestamp};
 use crate::schema::projects_project;
 
 /// A row of `projects_project` without its legacy columns, so that it reads the same after the drop.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Identifiable)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, QueryableByName, Selectable, Identifiable)]
 #[diesel(table_name = projects_project)]
 pub struct Project {
     /// The primary key.

@@ -17,7 +17,7 @@ use std::str::FromStr;
 /// and write the subtype row, and `Legacy` refuses to start.
 ///
 /// ```
-/// use sti_core::WriteMode;
+/// use sti_core::repository::WriteMode;
 ///
 /// assert_eq!("TRUE".parse::<WriteMode>().unwrap(), WriteMode::Dual);
 /// assert_eq!(WriteMode::default(), WriteMode::Legacy);

@@ -19,3 +19,12 @@ pub const BINARIES_VARIABLE: &str = "STI_POSTGRES_BIN";
 
 /// Names the superuser's URL of a running server that all test binaries shall share.
 pub const SERVER_VARIABLE: &str = "STI_TEST_POSTGRES";
+
+/// Makes `command` run as an ordinary user where this process is root's, who may write what is read-only.
+///
+/// # Errors
+/// There is no such user.
+pub fn as_ordinary_user(command: &mut std::process::Command) -> Result<(), ServerError> {
+    account::Account::choose()?.run(command);
+    Ok(())
+}

@@ -60,6 +60,8 @@ impl RunReport {
     }
 
     fn next_step(&self) -> (&'static str, &'static str) {
+        let again =
+            if self.scope.includes_drafts() { "sti backfill --include-drafts" } else { "sti backfill" };
         match self.ending {
             "complete" if self.totals.conflict.sum() > 0 => (
                 "A row that differs was changed on one side only, as by a service with ENABLE_STI=false. See which:",
@@ -68,9 +70,9 @@ impl RunReport {
             "complete" => ("Next:", "sti-verify"),
             "still_missing" => (
                 "Some service adds projects without dual writes: find it, set ENABLE_STI=true there, and run again:",
-                "sti backfill",
+                again,
             ),
-            _ => ("Nothing is lost. The same command takes it up:", "sti backfill"),
+            _ => ("Nothing is lost. The same command takes it up:", again),
         }
     }
 }
@@ -168,7 +170,9 @@ impl Report for DryRunReport {
                 .paragraph("Rows that differ are left alone by a backfill. See which, before anything else:")
                 .command("sti-verify")
         } else {
-            document.paragraph("Next:").command("sti backfill")
+            let live =
+                if self.scope.includes_drafts() { "sti backfill --include-drafts" } else { "sti backfill" };
+            document.paragraph("Next:").command(live)
         }
     }
 

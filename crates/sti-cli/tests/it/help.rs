@@ -1,0 +1,21 @@
+//! The help texts.
+
+use crate::rig::{shown, sti};
+
+#[test]
+fn help_texts() {
+    for (name, arguments) in [
+        ("sti", &["--help"][..]),
+        ("sti_backfill", &["backfill", "--help"]),
+        ("sti_counts", &["counts", "--help"]),
+    ] {
+        insta::assert_snapshot!(format!("help_{name}"), shown(&sti(arguments).output().unwrap()));
+    }
+}
+
+#[test]
+fn usage_errors_exit_with_2() {
+    for arguments in [&["no-such-command"][..], &["backfill", "--no-such-flag"], &[]] {
+        assert_eq!(sti(arguments).output().unwrap().status.code(), Some(2), "{arguments:?}");
+    }
+}

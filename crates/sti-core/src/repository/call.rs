@@ -1,0 +1,182 @@
+//! How every call runs: in a transaction of its own or a savepoint of the host's, and once more when the legacy
+//! columns have vanished under it.
+
+use super::ProjectRepository;
+use super::error::RepositoryError;
+use super::facts::{Facts, Sides};
+use super::write_mode::WriteMode;
+use crate::db::dialect::frozen_isolation;
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, DbError, Failed, in_transaction, write_transaction_phased};
+use crate::models::ProjectId;
+
+/// How often a call is tried: each further try needs a schema that has changed since the last one, so two changes
+/// (a drop and a restore) may come in the way of one call.
+const TRIES: u32 = 3;
+
+/// What one try of a call knows of the schema.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    pub(super) facts: Facts,
+    pub(super) sides: Sides,
+}
+
+/// Why a try stopped.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The try saw that the schema is not the one of its [`View`].
+    Stale,
+    /// An error of the work itself.
+    Failed(RepositoryError),
+    /// An error of BEGIN or COMMIT, which no vanished column can cause.
+    Final(RepositoryError),
+}
+
+impl From<RepositoryError> for Stop {
+    fn from(error: RepositoryError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<DbError> for Stop {
+    fn from(error: DbError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What a write is going to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    /// It adds and changes rows.
+    Upsert,
+    /// It also takes a subtype row of this project away.
+    Remove(ProjectId),
+    /// It takes this project away, with its subtype rows in every mode.
+    Delete(ProjectId),
+}
+
+impl ProjectRepository {
+    /// Runs a read: one statement, in a savepoint if it is inside a host's transaction and names columns that may
+    /// vanish.
+    pub(super) fn read<T>(
+        &self,
+        connection: &mut AnyConnection,
+        work: impl Fn(&mut AnyConnection, &View) -> Result<T, Stop>,
+    ) -> Result<T, RepositoryError> {
+        let view = self.view(connection)?;
+        self.surviving(connection, view, |connection, view| {
+            let open = in_transaction(connection).doing("beginning to read")?;
+            if open && view.sides == Sides::BothReadLegacy {
+                write_transaction_phased(connection, |connection| work(connection, view)).map_err(stopped)
+            } else {
+                work(connection, view)
+            }
+        })
+    }
+
+    /// Runs a write in a transaction of its own, or in a savepoint of the host's.
+    pub(super) fn write<T>(
+        &self,
+        connection: &mut AnyConnection,
+        write: Write,
+        work: impl Fn(&mut AnyConnection, &View) -> Result<T, Stop>,
+    ) -> Result<T, RepositoryError> {
+        let mut view = self.view(connection)?;
+        if matches!(write, Write::Delete(_)) && !view.facts.has_all_tables() {
+            // Legacy mode, begun before the subtype tables were made: another service may fill them by now.
+            view = self.look(connection)?;
+        }
+        self.refuse_frozen_isolation(connection, write, &view)?;
+        self.surviving(connection, view, |connection, view| {
+            write_transaction_phased(connection, |connection| work(connection, view)).map_err(stopped)
+        })
+        .map_err(|error| match write {
+            Write::Upsert => error,
+            Write::Remove(id) | Write::Delete(id) => error.or_referenced(id),
+        })
+    }
+
+    /// Tries `work`; when it fails and the catalogue, not the error's text, says that the schema has become another
+    /// one in which the mode can work, tries it again under the new one.
+    fn surviving<T>(
+        &self,
+        connection: &mut AnyConnection,
+        mut view: View,
+        work: impl Fn(&mut AnyConnection, &View) -> Result<T, Stop>,
+    ) -> Result<T, RepositoryError> {
+        let mut tries = 1;
+        loop {
+            let error = match work(connection, &view) {
+                Ok(value) => return Ok(value),
+                Err(Stop::Final(error)) => return Err(error),
+                Err(Stop::Failed(error)) if !self.may_look_again(&error) => return Err(error),
+                Err(Stop::Failed(error)) => error,
+                Err(Stop::Stale) => self.restless(),
+            };
+            let fresh = match self.look(connection) {
+                Ok(fresh) => fresh,
+                // Whatever keeps the catalogue from answering, the first error is the one that explains.
+                Err(RepositoryError::Database(_)) => return Err(error),
+                Err(not_ready) => return Err(not_ready),
+            };
+            if fresh.facts == view.facts || tries == TRIES {
+                return Err(error);
+            }
+            view = fresh;
+            tries += 1;
+        }
+    }
+
+    fn may_look_again(&self, error: &RepositoryError) -> bool {
+        self.mode != WriteMode::Legacy && error.could_be_the_schema()
+    }
+
+    fn restless(&self) -> RepositoryError {
+        RepositoryError::SchemaNotReady {
+            mode: self.mode,
+            problem: "it changes while the call runs; try again when the drop or the restore is through"
+                .into(),
+        }
+    }
+
+    /// What the shared facts say, after a look at the catalogue if one is due.
+    fn view(&self, connection: &mut AnyConnection) -> Result<View, RepositoryError> {
+        let (facts, due) = self.facts.last();
+        if due { self.look(connection) } else { Ok(View { facts, sides: facts.sides(self.mode) }) }
+    }
+
+    fn look(&self, connection: &mut AnyConnection) -> Result<View, RepositoryError> {
+        let facts = Facts::look(connection, self.mode)?;
+        self.facts.set(facts);
+        Ok(View { facts, sides: facts.sides(self.mode) })
+    }
+
+    fn refuse_frozen_isolation(
+        &self,
+        connection: &mut AnyConnection,
+        write: Write,
+        view: &View,
+    ) -> Result<(), RepositoryError> {
+        let both = view.sides != Sides::LegacyOnly
+            || matches!(write, Write::Delete(_)) && view.facts.tables().next().is_some();
+        if !both || !in_transaction(connection).doing("beginning to write")? {
+            return Ok(());
+        }
+        match frozen_isolation(connection).doing("reading the isolation level")? {
+            Some(level) => Err(RepositoryError::UnsupportedIsolation { level }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn stopped(failed: Failed<Stop>) -> Stop {
+    match failed {
+        Failed::Body(stop) => stop,
+        Failed::Begin(source) => {
+            Stop::Final(DbError { doing: "beginning the transaction".to_owned(), source }.into())
+        }
+        Failed::Commit(source) => {
+            Stop::Final(DbError { doing: "committing the transaction".to_owned(), source }.into())
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What the catalogue says of the schema, and which sides a mode therefore writes and reads.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::sql_types::Bool;
+
+use super::error::RepositoryError;
+use super::write_mode::WriteMode;
+use crate::db::statement::Statement;
+use crate::db::{AnyConnection, DbError, catalog};
+use crate::mapping::{LEGACY_COLUMNS, PARENT};
+use crate::models::Kind;
+use crate::subtype_rows::Values;
+
+/// How old the last look at the catalogue may be while a drop has not been taken back in full.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// SQL: true while a drop is on record that has not been taken back in full. The restore must set `restored_at` only
+/// when the columns are filled again, not when they are added: until then the subtype rows are the values.
+pub(super) const DROP_OPEN: &str = "EXISTS (SELECT 1 FROM sti_drop_event WHERE restored_at IS NULL)";
+
+/// The sides that a call writes, and the one that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sides {
+    /// Legacy mode.
+    LegacyOnly,
+    /// Dual mode.
+    BothReadLegacy,
+    /// Subtype mode; and dual mode while re-added legacy columns are still being filled.
+    BothReadSubtype,
+    /// The legacy columns have been dropped.
+    SubtypeOnly,
+}
+
+impl Sides {
+    /// Whether legacy columns may be named.
+    pub(super) const fn has_legacy(self) -> bool {
+        !matches!(self, Self::SubtypeOnly)
+    }
+
+    /// Whether reads take the legacy columns.
+    pub(super) const fn reads_legacy(self) -> bool {
+        matches!(self, Self::LegacyOnly | Self::BothReadLegacy)
+    }
+
+    /// Where the values of a subtype row come from; `None` if no subtype row is written.
+    pub(super) const fn row_values(self) -> Option<Values> {
+        match self {
+            Self::LegacyOnly => None,
+            Self::BothReadLegacy => Some(Values::FromLegacy),
+            Self::BothReadSubtype => Some(Values::NewFromLegacy),
+            Self::SubtypeOnly => Some(Values::FieldsOnly),
+        }
+    }
+}
+
+/// What one look at the catalogue found, already checked against the mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// All five legacy columns are there; otherwise none of them is.
+    legacy: bool,
+    /// [`DROP_OPEN`].
+    drop_open: bool,
+    /// By kind: its table is there.
+    tables: [bool; 2],
+    /// By kind: its pointer column is there.
+    pointers: [bool; 2],
+}
+
+impl Facts {
+    /// Reads the catalogue.
+    pub(super) fn look(connection: &mut AnyConnection, mode: WriteMode) -> Result<Self, RepositoryError> {
+        // The columns before the event: a drop that commits in between reads as "columns there, drop on record",
+        // which the next statement corrects, and not as "columns gone, no drop on record", which is an error.
+        let parent: Vec<String> =
+            catalog::columns(connection, PARENT)?.into_iter().map(|column| column.name).collect();
+        let mut tables = [false; 2];
+        for kind in Kind::ALL {
+            tables[kind as usize] = has_table(connection, kind.table())?;
+        }
+        let events = has_table(connection, "sti_drop_event")?;
+        let drop_open = events && drop_is_open(connection)?;
+        let pointers = Kind::ALL.map(|kind| parent.iter().any(|name| name == kind.pointer()));
+        let found = Found { mode, parent: &parent, tables, events };
+        Ok(Self { legacy: found.check(drop_open)?, drop_open, tables, pointers })
+    }
+
+    /// What `mode` writes and reads under these facts.
+    pub(super) const fn sides(&self, mode: WriteMode) -> Sides {
+        match (mode, self.legacy, self.drop_open) {
+            (WriteMode::Legacy, ..) => Sides::LegacyOnly,
+            (_, false, _) => Sides::SubtypeOnly,
+            (WriteMode::Dual, true, false) => Sides::BothReadLegacy,
+            (WriteMode::Dual, true, true) | (WriteMode::Subtype, true, _) => Sides::BothReadSubtype,
+        }
+    }
+
+    /// The kinds whose table is there.
+    pub(super) fn tables(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(move |kind| self.tables[*kind as usize])
+    }
+
+    /// Whether both subtype tables are there.
+    pub(super) fn has_all_tables(&self) -> bool {
+        self.tables == [true; 2]
+    }
+
+    /// Whether the pointer column of `kind` is there.
+    pub(super) const fn has_pointer(&self, kind: Kind) -> bool {
+        self.pointers[kind as usize]
+    }
+}
+
+/// What was found, on its way to a verdict.
+struct Found<'a> {
+    mode: WriteMode,
+    parent: &'a [String],
+    tables: [bool; 2],
+    events: bool,
+}
+
+impl Found<'_> {
+    /// Whether the legacy columns are there, or why the mode cannot work.
+    fn check(&self, drop_open: bool) -> Result<bool, RepositoryError> {
+        if self.parent.is_empty() {
+            return self.refuse(format!("there is no table {PARENT}; run `sti-migrate up`"));
+        }
+        let missing: Vec<&str> = LEGACY_COLUMNS
+            .into_iter()
+            .filter(|column| !self.parent.iter().any(|name| name == column))
+            .collect();
+        let legacy = missing.is_empty();
+        if !legacy && missing.len() < LEGACY_COLUMNS.len() {
+            return self.refuse(format!(
+                "of the five legacy columns of {PARENT}, {} are missing and the others are there; \
+                 `sti-migrate status` shows what happened",
+                missing.join(", ")
+            ));
+        }
+        if self.mode == WriteMode::Legacy {
+            return match (legacy, drop_open) {
+                (true, false) => Ok(true),
+                (true, true) => self.refuse(
+                    "the legacy columns are back but not yet filled; finish `sti-migrate restore-legacy`"
+                        .into(),
+                ),
+                (false, _) => Err(RepositoryError::LegacyColumnsGone),
+            };
+        }
+        let absent = Kind::ALL.into_iter().filter(|kind| !self.tables[*kind as usize]).map(Kind::table);
+        let absent: Vec<&str> = absent.chain((!self.events).then_some("sti_drop_event")).collect();
+        if !absent.is_empty() {
+            return self.refuse(format!("there is no table {}; run `sti-migrate up`", absent.join(", ")));
+        }
+        if !legacy && !drop_open {
+            return self.refuse(format!(
+                "the legacy columns of {PARENT} are gone and sti_drop_event records no drop; \
+                 `sti-migrate status` shows what happened"
+            ));
+        }
+        Ok(legacy)
+    }
+
+    fn refuse(&self, problem: String) -> Result<bool, RepositoryError> {
+        Err(RepositoryError::SchemaNotReady { mode: self.mode, problem })
+    }
+}
+
+fn has_table(connection: &mut AnyConnection, table: &str) -> Result<bool, DbError> {
+    Ok(!catalog::columns(connection, table)?.is_empty())
+}
+
+fn drop_is_open(connection: &mut AnyConnection) -> Result<bool, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        drop_open: bool,
+    }
+    let rows: Vec<Row> = Statement::new(format!("SELECT {DROP_OPEN} AS drop_open"))
+        .load(connection, "reading sti_drop_event")?;
+    Ok(rows.iter().any(|row| row.drop_open))
+}
+
+/// The facts that all clones of a repository share, and when they were found.
+#[derive(Debug)]
+pub(super) struct SharedFacts {
+    last: Mutex<(Facts, Instant)>,
+    look_again_after: Duration,
+}
+
+impl SharedFacts {
+    pub(super) fn new(facts: Facts) -> Self {
+        Self { last: Mutex::new((facts, Instant::now())), look_again_after: LOOK_AGAIN_AFTER }
+    }
+
+    #[cfg(feature = "test-support")]
+    pub(super) fn looking_again_after(&self, interval: Duration) -> Self {
+        Self { last: Mutex::new(*self.lock()), look_again_after: interval }
+    }
+
+    /// The last facts, and whether it is time to look again.
+    pub(super) fn last(&self) -> (Facts, bool) {
+        let (facts, looked_at) = *self.lock();
+        (facts, facts.drop_open && looked_at.elapsed() >= self.look_again_after)
+    }
+
+    pub(super) fn set(&self, facts: Facts) {
+        *self.lock() = (facts, Instant::now());
+    }
+
+    /// The value is a plain copy: a thread that panicked while it held the lock left it whole.
+    fn lock(&self) -> MutexGuard<'_, (Facts, Instant)> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

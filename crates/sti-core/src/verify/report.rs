@@ -1,0 +1,55 @@
+//! The answer of a verification, as a value.
+
+use super::breakdown::Breakdown;
+use super::class::{Class, Severity};
+use super::coverage::Counts;
+use super::findings::{ClassCount, LegacyProfile, affected, class_counts, in_sync, legacy_profile};
+use super::samples::ClassSample;
+use super::scan::Scan;
+
+/// What one snapshot of the database holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Projects and subtype rows.
+    pub counts: Counts,
+    /// Every class in the order of [`Class::ALL`], those without a project included.
+    pub classes: Vec<ClassCount>,
+    /// Projects with at least one finding, each counted once, and orphaned rows.
+    pub affected: i64,
+    /// Projects whose right row is there and equal in every column.
+    pub in_sync: Breakdown,
+    /// What the legacy columns hold.
+    pub legacy: LegacyProfile,
+    /// The first projects of each class that has any; empty with a sample size of 0.
+    pub samples: Vec<ClassSample>,
+}
+
+impl VerifyReport {
+    pub(super) fn of(scan: &Scan, samples: Vec<ClassSample>) -> Self {
+        Self {
+            counts: Counts::of(scan),
+            classes: class_counts(scan),
+            affected: affected(scan),
+            in_sync: in_sync(scan),
+            legacy: legacy_profile(scan),
+            samples,
+        }
+    }
+
+    /// Whether there is no finding. Notices do not count.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.of_severity(Severity::Finding).all(|count| count.total == 0)
+    }
+
+    /// The classes of one severity.
+    pub fn of_severity(&self, severity: Severity) -> impl Iterator<Item = &ClassCount> {
+        self.classes.iter().filter(move |count| count.class.severity() == severity)
+    }
+
+    /// How many projects, or orphaned rows, are in `class`.
+    #[must_use]
+    pub fn count(&self, class: Class) -> i64 {
+        self.classes.iter().filter(|count| count.class == class).map(|count| count.total).sum()
+    }
+}

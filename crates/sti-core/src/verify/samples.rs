@@ -1,0 +1,235 @@
+//! The first projects of each class, with the values of both sides.
+
+use diesel::RunQueryDsl as _;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+
+use crate::db::error::Doing as _;
+use crate::db::sql_types::DbUuid;
+use crate::db::{AnyConnection, DbError, dialect};
+use crate::mapping::LEGACY_COLUMNS;
+use crate::models::{Kind, ProjectId, ProjectType};
+
+use super::class::Class;
+use super::excerpt::{Side, sides};
+use super::scan::{Scan, orphans_sql};
+use super::traits::{Fields, Scope, Traits, alias, joined_sql, traits_sql};
+
+/// The most projects that are shown for a class.
+pub const MAX_SAMPLE: u32 = 10_000;
+
+/// Projects whose values are in memory at once: a text may have any length.
+const AT_ONCE: usize = 20;
+
+/// The first projects of a class, by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassSample {
+    /// The class.
+    pub class: Class,
+    /// At most as many as were asked for.
+    pub projects: Vec<Sample>,
+}
+
+/// One project, or one orphaned row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its type; `None` for an orphaned row.
+    pub project_type: Option<ProjectType>,
+    /// Whether it is a draft; `false` for an orphaned row.
+    pub is_draft: bool,
+    /// The columns that [`Class::fields`] names, with both sides' values shortened.
+    pub fields: Vec<FieldSides>,
+}
+
+/// A column on both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldSides {
+    /// The column's name, the same on both sides.
+    pub field: &'static str,
+    /// What `projects_project` holds.
+    pub legacy: Side,
+    /// What the subtype row holds.
+    pub subtype: Side,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Found {
+    #[diesel(sql_type = DbUuid)]
+    id: ProjectId,
+    #[diesel(sql_type = BigInt)]
+    traits: i64,
+}
+
+/// Both sides of one project.
+#[derive(diesel::QueryableByName)]
+struct Both {
+    #[diesel(sql_type = DbUuid)]
+    id: ProjectId,
+    #[diesel(sql_type = Nullable<Text>)]
+    project_type: Option<ProjectType>,
+    #[diesel(sql_type = Bool)]
+    is_draft: bool,
+    #[diesel(sql_type = Bool)]
+    has_s: bool,
+    #[diesel(sql_type = Bool)]
+    has_f: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    legacy_0: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    legacy_1: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    legacy_2: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    legacy_3: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    legacy_4: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    subtype_0: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    subtype_1: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    subtype_2: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    subtype_3: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    subtype_4: Option<String>,
+}
+
+/// Samples every class that `wanted` names and that has any project. In the snapshot of `scan`.
+pub(super) fn samples(
+    connection: &mut AnyConnection,
+    scan: &Scan,
+    size: u32,
+    wanted: impl Fn(Class) -> bool,
+) -> Result<Vec<ClassSample>, DbError> {
+    let size = size.min(MAX_SAMPLE);
+    let mut samples = Vec::new();
+    if size == 0 {
+        return Ok(samples);
+    }
+    for class in Class::ALL.into_iter().filter(|class| wanted(*class)) {
+        let projects = match class.orphan_kind() {
+            Some(kind) if scan.orphans.of(kind) > 0 => orphans(connection, kind, size)?,
+            Some(_) => Vec::new(),
+            None => of_class(connection, scan, class, size)?,
+        };
+        if !projects.is_empty() {
+            samples.push(ClassSample { class, projects });
+        }
+    }
+    Ok(samples)
+}
+
+fn of_class(
+    connection: &mut AnyConnection,
+    scan: &Scan,
+    class: Class,
+    size: u32,
+) -> Result<Vec<Sample>, DbError> {
+    let occurring = scan.groups.iter().map(|(traits, _)| *traits);
+    let Some(having) = having_sql(occurring.filter(|traits| class.holds(*traits))) else {
+        return Ok(Vec::new());
+    };
+    let traits = traits_sql(Scope::Values, dialect::backend(connection));
+    let sql = format!(
+        "SELECT id, traits FROM (SELECT p.id AS id, {traits} AS traits FROM {}) AS t \
+         WHERE {having} ORDER BY id LIMIT {size}",
+        joined_sql()
+    );
+    let found: Vec<Found> =
+        diesel::sql_query(sql).load(connection).doing(format!("reading projects of class {class}"))?;
+    let mut samples = Vec::with_capacity(found.len());
+    for chunk in found.chunks(AT_ONCE) {
+        let rows = both_sides(connection, &joined_sql(), "p.id", chunk.iter().map(|found| found.id))?;
+        for (row, found) in rows.iter().zip(chunk) {
+            samples.push(row.sample(class.fields(Traits::from_bits(found.traits))));
+        }
+    }
+    Ok(samples)
+}
+
+/// SQL: true for the traits that are given, as `traits` of the row; `None` when there are none.
+pub(super) fn having_sql(traits: impl Iterator<Item = Traits>) -> Option<String> {
+    let bits: Vec<String> = traits.map(|traits| traits.bits().to_string()).collect();
+    (!bits.is_empty()).then(|| format!("traits IN ({})", bits.join(", ")))
+}
+
+/// SQL: true where the column `key` is one of `ids`; false when there are none. An id is 32 hex digits here,
+/// which both backends read.
+pub(crate) fn in_sql(key: &str, ids: impl IntoIterator<Item = ProjectId>) -> String {
+    let ids: Vec<String> = ids.into_iter().map(|id| format!("'{}'", id.hex())).collect();
+    if ids.is_empty() { "1 = 0".to_owned() } else { format!("{key} IN ({})", ids.join(", ")) }
+}
+
+fn orphans(connection: &mut AnyConnection, kind: Kind, size: u32) -> Result<Vec<Sample>, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Orphan {
+        #[diesel(sql_type = DbUuid)]
+        id: ProjectId,
+    }
+    let sql = format!("SELECT r.project_id AS id FROM {} ORDER BY 1 LIMIT {size}", orphans_sql(kind));
+    let found: Vec<Orphan> =
+        diesel::sql_query(sql).load(connection).doing(format!("reading orphans of {}", kind.table()))?;
+    let other = alias(kind.other());
+    let from = format!(
+        "{} {} LEFT JOIN {} {other} ON 1 = 0 LEFT JOIN {} p ON 1 = 0",
+        kind.table(),
+        alias(kind),
+        kind.other().table(),
+        crate::mapping::PARENT
+    );
+    let key = format!("{}.project_id", alias(kind));
+    let mut samples = Vec::with_capacity(found.len());
+    for chunk in found.chunks(AT_ONCE) {
+        let rows = both_sides(connection, &from, &key, chunk.iter().map(|orphan| orphan.id))?;
+        samples.extend(rows.iter().map(|row| row.sample(Fields::of(kind))));
+    }
+    Ok(samples)
+}
+
+/// The rows with these ids, in the order of the ids.
+fn both_sides(
+    connection: &mut AnyConnection,
+    from: &str,
+    key: &str,
+    ids: impl Iterator<Item = ProjectId>,
+) -> Result<Vec<Both>, DbError> {
+    let mut columns: Vec<String> = Vec::new();
+    for (index, column) in LEGACY_COLUMNS.iter().enumerate() {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.columns().contains(column));
+        let subtype = kind.map_or("p", alias);
+        columns.push(format!("p.{column} AS legacy_{index}, {subtype}.{column} AS subtype_{index}"));
+    }
+    let has = Kind::ALL.map(alias).map(|alias| format!("{alias}.project_id IS NOT NULL AS has_{alias}"));
+    let sql = format!(
+        "SELECT {key} AS id, p.project_type AS project_type, COALESCE(p.is_draft, 1 = 0) AS is_draft, {}, {} \
+         FROM {from} WHERE {} ORDER BY {key}",
+        has.join(", "),
+        columns.join(", "),
+        in_sql(key, ids)
+    );
+    diesel::sql_query(sql).load(connection).doing("reading both sides of sampled projects")
+}
+
+impl Both {
+    fn sample(&self, fields: Fields) -> Sample {
+        let legacy = [&self.legacy_0, &self.legacy_1, &self.legacy_2, &self.legacy_3, &self.legacy_4];
+        let subtype = [&self.subtype_0, &self.subtype_1, &self.subtype_2, &self.subtype_3, &self.subtype_4];
+        let there = |index: usize| {
+            if Kind::School.columns().contains(&LEGACY_COLUMNS[index]) { self.has_s } else { self.has_f }
+        };
+        let fields = fields.indices().map(|index| {
+            let legacy = self.project_type.is_some().then_some(legacy[index].as_deref());
+            let subtype = there(index).then_some(subtype[index].as_deref());
+            let [legacy, subtype] = sides(legacy, subtype);
+            FieldSides { field: LEGACY_COLUMNS[index], legacy, subtype }
+        });
+        Sample {
+            id: self.id,
+            project_type: self.project_type.clone(),
+            is_draft: self.is_draft,
+            fields: fields.collect(),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The backfill, on both backends.
+
+mod fixture;
+mod interleaving;
+mod ledger;
+mod rig;

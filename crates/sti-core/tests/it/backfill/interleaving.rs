@@ -1,0 +1,206 @@
+//! A writer between each pair of statements of a chunk, forced by locks on a real server. Each case is run as the
+//! engine is, and must end right; and with the lock, or the second statement, taken out, and must end wrong: so
+//! each of them is shown to need what it is there to hold.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use sti_core::backfill::{Ending, PerKind, Scope, Totals};
+use sti_core::probe::{Probe, Sabotage, Step};
+use sti_core::test_support::{Session, TestDatabase, comes_to_wait};
+
+use super::rig::{config, id, insert_project, migrate, run};
+
+/// What the writer does to project 2, as a service in dual mode does it: the project first, then its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Write {
+    Update,
+    ChangeType,
+    Delete,
+    Publish,
+}
+
+impl Write {
+    fn sql(self) -> String {
+        let id = id(2);
+        match self {
+            Self::Update | Self::Publish => format!(
+                "UPDATE projects_project SET course_name = 'new', is_draft = false WHERE id = '{id}'; \
+                 INSERT INTO projects_schoolproject SELECT id, course_name, COALESCE(course_code, ''), \
+                    COALESCE(teacher_name, '') FROM projects_project WHERE id = '{id}' \
+                 ON CONFLICT (project_id) DO UPDATE SET course_name = EXCLUDED.course_name"
+            ),
+            Self::ChangeType => format!(
+                "UPDATE projects_project SET project_type = 'self_study', course_name = NULL, course_code = NULL, \
+                    teacher_name = NULL, goal_description = 'goal', study_frequency = 'daily' WHERE id = '{id}'; \
+                 DELETE FROM projects_schoolproject WHERE project_id = '{id}'; \
+                 INSERT INTO projects_selfstudyproject VALUES ('{id}', 'goal', 'daily')"
+            ),
+            Self::Delete => format!(
+                "SELECT 1 FROM projects_project WHERE id = '{id}' FOR UPDATE; \
+                 DELETE FROM projects_schoolproject WHERE project_id = '{id}'; \
+                 DELETE FROM projects_project WHERE id = '{id}'"
+            ),
+        }
+    }
+
+    /// Whether project 2 has its row before the chunk comes.
+    fn finds_a_row(self) -> bool {
+        matches!(self, Self::Update | Self::Publish)
+    }
+
+    fn scope(self) -> Scope {
+        // A draft is only locked by a run that covers drafts.
+        if self == Self::Publish { Scope::All } else { Scope::NonDraft }
+    }
+
+    /// What the chunk must count, whether the writer was before it or comes after it.
+    fn expected(self, writer_first: bool) -> Totals {
+        let created = |school| PerKind { school, self_study: 0 };
+        let equal = |school, self_study| PerKind { school, self_study };
+        let (locked, created, equal) = match (self, writer_first) {
+            (Self::Update | Self::Publish, _) => (3, created(1), equal(1, 1)),
+            (Self::ChangeType, true) => (3, created(1), equal(0, 2)),
+            (Self::Delete, true) => (2, created(1), equal(0, 1)),
+            (Self::ChangeType | Self::Delete, false) => (3, created(2), equal(0, 1)),
+        };
+        Totals { locked, created, equal, ..Totals::default() }
+    }
+}
+
+/// A school project without a row, project 2, and a self-study project with its row.
+fn set_up(database: &TestDatabase, write: Write) {
+    migrate(database);
+    insert_project(database, 1, "school", false);
+    insert_project(database, 2, "school", write == Write::Publish);
+    insert_project(database, 3, "self_study", false);
+    if write.finds_a_row() {
+        database.execute(&format!(
+            "INSERT INTO projects_schoolproject VALUES ('{}', 'course 2', 'code 2', '')",
+            id(2)
+        ));
+    }
+    database.execute(&format!("INSERT INTO projects_selfstudyproject VALUES ('{}', 'goal 3', '')", id(3)));
+}
+
+/// Runs a backfill with the writer at `step`, and says all that is wrong with how it ended.
+fn interleave(write: Write, step: Step, sabotage: Sabotage) -> Vec<String> {
+    let database = Arc::new(TestDatabase::postgres());
+    set_up(&database, write);
+    let writer = Arc::new(Mutex::new(Session::open(&database, "writer")));
+    let wrong = Arc::new(Mutex::new(Vec::new()));
+    let (once, at_step) = (AtomicBool::new(true), Arc::clone(&database));
+    let (session, complaints) = (Arc::clone(&writer), Arc::clone(&wrong));
+    let before = step == Step::Lock;
+    let controller = Arc::new(Mutex::new(None));
+    let controlled = Arc::clone(&controller);
+    let hook = move |at: Step| {
+        if at != step || !once.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        let transaction = write.sql();
+        if before {
+            // The writer has done its work and holds its locks; it commits once the chunk waits for it.
+            session.lock().unwrap().run(&format!("BEGIN; {transaction}"));
+            let (database, session) = (Arc::clone(&at_step), Arc::clone(&session));
+            *controlled.lock().unwrap() = Some(std::thread::spawn(move || {
+                let waited = comes_to_wait(&database, "test backfill");
+                session.lock().unwrap().run("COMMIT");
+                waited
+            }));
+        } else {
+            let session = session.lock().unwrap();
+            session.start(&format!("BEGIN; {transaction}; COMMIT"));
+            if !session.comes_to_wait(&at_step) {
+                complaints.lock().unwrap().push("the writer did not wait for the chunk".to_owned());
+            }
+        }
+    };
+    let mut config = config(10, write.scope());
+    config.probe = Probe::new(hook).with_sabotage(sabotage);
+    let ended = run(&database, &config);
+    let controlling = controller.lock().unwrap().take();
+    match controlling {
+        Some(thread) => drop(thread.join().unwrap()),
+        None => writer.lock().unwrap().finish().unwrap_or_else(|e| panic!("the writer failed: {e}")),
+    }
+    let mut wrong = std::mem::take(&mut *wrong.lock().unwrap());
+    match ended {
+        Ok(done) => {
+            let expected = write.expected(before);
+            if done.ending != Ending::Complete || done.totals != expected {
+                wrong.push(format!("expected {expected:?}, found {done:?}"));
+            }
+        }
+        Err(error) => wrong.push(format!("the run failed: {error}")),
+    }
+    wrong.extend(wrong_rows(&database));
+    wrong
+}
+
+/// Everything that is wrong between the two sides, one line a project.
+fn wrong_rows(database: &TestDatabase) -> Vec<String> {
+    let lines = database.column(
+        "line",
+        "FROM (SELECT concat(p.id, ' ', p.project_type, ' ', s.course_name, ' ', t.goal_description) AS line \
+               FROM projects_project p LEFT JOIN projects_schoolproject s ON s.project_id = p.id \
+               LEFT JOIN projects_selfstudyproject t ON t.project_id = p.id \
+               WHERE (p.project_type = 'school') IS DISTINCT FROM (s.project_id IS NOT NULL) \
+                  OR (p.project_type = 'self_study') IS DISTINCT FROM (t.project_id IS NOT NULL) \
+                  OR (s.project_id IS NOT NULL AND s.course_name <> COALESCE(p.course_name, '')) \
+                  OR (t.project_id IS NOT NULL AND t.goal_description <> COALESCE(p.goal_description, ''))) bad",
+    );
+    lines.into_iter().flatten().collect()
+}
+
+macro_rules! cases {
+    ($($case:ident: $write:ident at $step:ident needs $sabotage:ident;)+) => { $(
+        #[test]
+        fn $case() {
+            assert_eq!(interleave(Write::$write, Step::$step, Sabotage::None), Vec::<String>::new());
+            let wrong = interleave(Write::$write, Step::$step, Sabotage::$sabotage);
+            assert_ne!(wrong, Vec::<String>::new(), "it ends right without it, so it shows nothing");
+        }
+    )+ };
+}
+
+cases! {
+    update_before_the_lock: Update at Lock needs SecondLook;
+    update_before_the_look: Update at Look needs Lock;
+    update_before_the_record: Update at Record needs Lock;
+    update_before_the_commit: Update at Commit needs Lock;
+    change_of_type_before_the_lock: ChangeType at Lock needs Lock;
+    change_of_type_before_the_look: ChangeType at Look needs Lock;
+    change_of_type_before_the_record: ChangeType at Record needs Lock;
+    change_of_type_before_the_commit: ChangeType at Commit needs Lock;
+    delete_before_the_lock: Delete at Lock needs Lock;
+    delete_before_the_look: Delete at Look needs Lock;
+    delete_before_the_record: Delete at Record needs Lock;
+    delete_before_the_commit: Delete at Commit needs Lock;
+    publish_before_the_lock: Publish at Lock needs SecondLook;
+    publish_before_the_look: Publish at Look needs Lock;
+    publish_before_the_record: Publish at Record needs Lock;
+    publish_before_the_commit: Publish at Commit needs Lock;
+}
+
+/// A run that does not cover drafts does not see one that is being published; the writer makes its row, and if it
+/// does not, the catch-up sweep does.
+#[test]
+fn a_draft_published_without_a_row_is_caught_up_with() {
+    let database = Arc::new(TestDatabase::postgres());
+    set_up(&database, Write::Publish);
+    database.execute(&format!("DELETE FROM projects_schoolproject WHERE project_id = '{}'", id(2)));
+    let at_step = Arc::clone(&database);
+    let mut config = config(10, Scope::NonDraft);
+    let once = AtomicBool::new(true);
+    config.probe = Probe::new(move |step| {
+        if step == Step::Commit && once.swap(false, Ordering::SeqCst) {
+            let publish = "UPDATE projects_project SET is_draft = false WHERE id = ";
+            at_step.execute(&format!("{publish}'{}'", id(2)));
+        }
+    });
+    let done = run(&database, &config).unwrap();
+    assert_eq!(done.ending, Ending::Complete);
+    assert_eq!(done.totals.created, PerKind { school: 2, self_study: 0 });
+    assert_eq!(wrong_rows(&database), Vec::<String>::new());
+}

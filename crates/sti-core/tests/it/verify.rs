@@ -1,0 +1,7 @@
+//! Verification: on the database that Django made, and with each class planted alone.
+
+mod classes;
+mod django;
+mod ids;
+mod refusals;
+pub(crate) mod rig;
