@@ -6,11 +6,8 @@
 
 mod delete;
 pub(crate) mod fill;
-<<<<<<< HEAD
 pub(crate) mod repair;
-=======
 mod upsert;
 
 pub(crate) use delete::delete_row;
 pub(crate) use upsert::{Field, RowWrite, Values, update_parent_and_row, write_row};
->>>>>>> main

@@ -5,8 +5,7 @@ mod status;
 mod up;
 
 use sti_cli::answer::EXIT_CODES;
-use sti_cli::{Answer, DatabaseArgs, Failure, Format};
-use sti_core::db::DbError;
+use sti_cli::{Answer, DatabaseArgs, Format};
 
 /// Adopt or make the schema of the split, and say what state it is in.
 ///
@@ -42,13 +41,5 @@ impl Command {
             Self::Up(options) => up::run(options, common),
             Self::Status(options) => status::run(options, common),
         }
-    }
-}
-
-/// A database error with its next step.
-fn failed(error: &DbError) -> Failure {
-    match error.next_step() {
-        Some(step) => Failure::failed(format_args!("{error}: {step}")),
-        None => Failure::failed(error),
     }
 }

@@ -73,7 +73,6 @@ impl Backend {
         }
     }
 
-<<<<<<< HEAD
     /// The function that makes a JSON object of names and values in turn.
     #[must_use]
     pub const fn json_object(self) -> &'static str {
@@ -83,18 +82,15 @@ impl Backend {
         }
     }
 
-    /// The clause after the name of a CTE that keeps it from being folded into the outer statement.
-=======
-    /// Whether an UPDATE may stand inside `WITH` and feed an INSERT.
->>>>>>> main
-    #[must_use]
-    pub const fn has_writing_ctes(self) -> bool {
-        matches!(self, Self::Postgres)
-    }
-
     /// Whether a column of text refuses what is longer than its declared length.
     #[must_use]
     pub const fn enforces_length(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
+    /// Whether an UPDATE may stand inside `WITH` and feed an INSERT.
+    #[must_use]
+    pub const fn has_writing_ctes(self) -> bool {
         matches!(self, Self::Postgres)
     }
 
@@ -162,7 +158,6 @@ pub fn deadlock_timeout(connection: &mut AnyConnection) -> QueryResult<Option<Du
     }
 }
 
-<<<<<<< HEAD
 /// The longest wait for one lock, at most `longest`: below half of the server's `deadlock_timeout`. Who waits that
 /// long makes the server look for a deadlock, and its victim may be the application's session.
 ///
@@ -171,7 +166,8 @@ pub fn deadlock_timeout(connection: &mut AnyConnection) -> QueryResult<Option<Du
 pub fn lock_limit(connection: &mut AnyConnection, longest: Duration) -> QueryResult<Duration> {
     let deadlock = deadlock_timeout(connection)?;
     Ok(deadlock.map_or(longest, |deadlock| longest.min(deadlock.mul_f64(0.45))))
-=======
+}
+
 /// The isolation level of the open transaction, where it is one in which a statement does not see what others have
 /// committed since the transaction began to look: `repeatable read` or `serializable` on PostgreSQL. `None` at READ
 /// COMMITTED, and on SQLite, where one writer has the whole database.
@@ -192,5 +188,4 @@ pub fn frozen_isolation(connection: &mut AnyConnection) -> QueryResult<Option<St
         }
         AnyConnection::Sqlite(_) => Ok(None),
     }
->>>>>>> main
 }

@@ -1,8 +1,6 @@
 //! What a database error means for the work at hand. diesel exposes no SQLSTATE, so errors are told apart by
 //! kind and message, here and nowhere else.
 
-mod advice;
-
 use diesel::result::{DatabaseErrorKind, Error};
 
 /// A database error together with what was being done. Its `Display` ends with the next step where there is one.
@@ -100,7 +98,7 @@ impl Fault {
     fn next_step(self) -> &'static str {
         match self {
             Self::ReadOnly => {
-                "; the database takes no writes: check the file's permissions, or name the primary server"
+                "; the database takes no writes: check the permissions of the file and its folder, or name the primary server"
             }
             Self::DiskFull => "; check the free space, the quota and the health of the disk",
             Self::PermissionDenied => "; use the role that owns the tables, or grant this one what it needs",
@@ -110,7 +108,7 @@ impl Fault {
     }
 
     fn of_message(message: &str) -> Self {
-        const TEXTS: [(&str, Fault); 25] = [
+        const TEXTS: [(&str, Fault); 28] = [
             ("deadlock detected", Fault::Transient),
             ("could not serialize access", Fault::Transient),
             ("canceling statement due to lock timeout", Fault::LockTimeout),
@@ -127,12 +125,17 @@ impl Fault {
             ("SSL connection has been closed", Fault::ConnectionLost),
             ("attempt to write a readonly database", Fault::ReadOnly),
             ("cannot execute ", Fault::ReadOnly),
+            // A standby that is asked for BEGIN READ WRITE.
+            ("cannot set transaction read-write mode", Fault::ReadOnly),
+            // SQLite in a folder in which it may not make its journal.
+            ("unable to open database file", Fault::ReadOnly),
             ("database or disk is full", Fault::DiskFull),
             // What SQLite says of every failed write, a quota's EFBIG and EDQUOT included.
             ("disk I/O error", Fault::DiskFull),
             ("could not extend file", Fault::DiskFull),
             ("could not write to file", Fault::DiskFull),
             ("permission denied", Fault::PermissionDenied),
+            ("must be owner of", Fault::PermissionDenied),
             ("value too long for type", Fault::Row),
             ("invalid input syntax for", Fault::Row),
             ("invalid byte sequence for encoding", Fault::Row),

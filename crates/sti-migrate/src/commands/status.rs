@@ -8,7 +8,7 @@ use sti_core::db::Access;
 use sti_core::expand;
 
 use self::report::StatusReport;
-use super::{Common, failed};
+use super::Common;
 
 /// Show the backend, the tables and migrations that are there, the last run, and the next step.
 ///
@@ -20,7 +20,7 @@ pub(crate) struct Options {}
 pub(crate) fn run(_: &Options, common: &Common) -> Answer {
     let target = common.database.resolve("sti-migrate status")?;
     let mut connection = target.connect(Access::Read)?;
-    let status = expand::status(&mut connection).map_err(|e| failed(&e))?;
+    let status = expand::status(&mut connection)?;
     StatusReport::new(&target, &status).print(common.format)?;
     Ok(if status.misfits.is_empty() { Exit::Done } else { Exit::Negative })
 }

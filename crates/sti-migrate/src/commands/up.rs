@@ -10,7 +10,7 @@ use sti_core::db::{Access, Backend};
 use sti_core::expand::{self, Retry, UpError, UpOptions, UpReport};
 
 use self::report::{Refusal, Report};
-use super::{Common, failed};
+use super::Common;
 
 /// Adopt the application's tables where they are, make those that are missing, and the tools' own.
 ///
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
 
 fn dry_run(common: &Common, target: &Target) -> Answer {
     let mut connection = target.connect(Access::Read)?;
-    let plan = expand::plan(&mut connection).map_err(|e| failed(&e))?;
+    let plan = expand::plan(&mut connection)?;
     if !plan.misfits.is_empty() {
         return refuse(common, target, &plan.misfits);
     }
@@ -75,7 +75,6 @@ fn live(options: &Options, common: &Common, target: &Target) -> Answer {
             Ok(Exit::Done)
         }
         Err(UpError::Refused(misfits)) => refuse(common, target, &misfits),
-        Err(UpError::Db(error)) => Err(failed(&error)),
         Err(error @ UpError::Locked { .. }) => {
             Err(Failure { exit: Exit::Stopped, message: format!("stopped: {error}") })
         }
