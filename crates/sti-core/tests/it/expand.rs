@@ -1,6 +1,7 @@
 //! `up` and `status`: what is adopted, made, refused and left alone.
 
 mod adopt;
+mod endings;
 mod host;
 mod locks;
 mod misfits;

@@ -12,6 +12,7 @@ both_backends! {
     only_what_is_missing_is_made,
     a_parent_that_comes_late_leaves_subtype_tables_without_foreign_key,
     the_list_of_our_tables_is_complete,
+    a_column_of_the_application_that_must_be_given_is_pointed_out,
 }
 both_backends! { django: a_database_that_django_made_is_adopted_as_it_is, a_plan_changes_nothing }
 
@@ -91,6 +92,14 @@ fn a_parent_that_comes_late_leaves_subtype_tables_without_foreign_key(database: 
     database.execute(&without_key(&create_tables(database)[1]));
     let report = up(database).unwrap();
     assert_eq!(report.plan.notes, [Note::NoForeignKey { table: "projects_schoolproject" }]);
+}
+
+fn a_column_of_the_application_that_must_be_given_is_pointed_out(database: &TestDatabase) {
+    let parent = create_tables(database)[0].replace("owner_id", "level integer NOT NULL, owner_id");
+    database.execute(&parent);
+    let report = up(database).unwrap();
+    assert_eq!(report.plan.notes, [Note::RequiredColumn { column: "level".to_owned() }]);
+    assert_eq!(report.plan.tables[0].left_alone, ["level"]);
 }
 
 /// What the misfit check calls ours is what the migrations make.
