@@ -73,7 +73,7 @@ fn lines(items: &[impl ToString]) -> String {
 
 fn held_by(holders: &[LockHolder]) -> String {
     if holders.is_empty() {
-        return "; whoever held it is gone by now, so try again".to_owned();
+        return "; run the same command again when no other writer is at work".to_owned();
     }
     format!(
         ":\n{}\nend these transactions, or wait for their end, and run the same command again",

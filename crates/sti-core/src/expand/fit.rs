@@ -110,11 +110,7 @@ fn usable(found: &Found, table: &FoundTable, misfits: &mut Vec<Misfit>) -> bool 
 fn ordinary(found: &Found, name: &str, relation: &Relation, misfits: &mut Vec<Misfit>) -> bool {
     if relation.kind != Relation::TABLE {
         let expected = "an ordinary table, or nothing of this name";
-        misfits.push(Misfit::table(
-            name,
-            expected,
-            format!("a {} (schema {})", relation.kind, relation.schema),
-        ));
+        misfits.push(Misfit::table(name, expected, describe_relation(relation)));
         return false;
     }
     if found.server.schema.as_ref() != Some(&relation.schema) {
@@ -143,10 +139,7 @@ fn own_tables(found: &Found, misfits: &mut Vec<Misfit>) {
             Some(relation) => misfits.push(Misfit::table(
                 own.name,
                 format!("nothing of this name before migration {} makes it", own.migration),
-                format!(
-                    "somebody else's {} (schema {}): rename or remove it",
-                    relation.kind, relation.schema
-                ),
+                format!("somebody else's {}: rename or remove it", describe_relation(relation)),
             )),
             None if recorded => misfits.push(recorded_but_gone(own.name, own.migration.version)),
             None => {}
@@ -171,7 +164,9 @@ fn columns(backend: Backend, table: &FoundTable, shapes: &[ColumnShape], misfits
         match table.column(shape.name) {
             None => misfits.push(Misfit::column(table.name, shape.name, expected(), "no such column")),
             Some(column) if !fits(backend, *shape, column) => {
-                misfits.push(Misfit::column(table.name, shape.name, expected(), describe(column)));
+                let key = shape.of != shape::Type::Id || column.primary_key;
+                let found = format!("{}{}", describe(column), if key { "" } else { ", no such primary key" });
+                misfits.push(Misfit::column(table.name, shape.name, expected(), found));
             }
             Some(_) => {}
         }
@@ -190,12 +185,16 @@ fn fits(backend: Backend, shape: ColumnShape, column: &Column) -> bool {
 
 fn expected(backend: Backend, shape: ColumnShape) -> String {
     let nulls = match shape.nulls {
-        Nulls::Never if shape.of == shape::Type::Id => " NOT NULL, alone the primary key, not deferrable",
-        Nulls::Never => " NOT NULL",
-        Nulls::Must => " that takes NULL",
+        Nulls::Never if shape.of == shape::Type::Id => ", NOT NULL, alone the primary key, not deferrable",
+        Nulls::Never => ", NOT NULL",
+        Nulls::Must => ", NULL allowed",
         Nulls::May => "",
     };
     format!("{}{nulls}", shape.of.expected(backend))
+}
+
+fn describe_relation(relation: &Relation) -> String {
+    format!("{} in schema {}", relation.kind, relation.schema)
 }
 
 /// A column in the words of a CREATE TABLE.
@@ -203,10 +202,9 @@ fn describe(column: &Column) -> String {
     let short = match column.data_type.as_str() {
         "" => "no declared type".to_owned(),
         "timestamp with time zone" => "timestamptz".to_owned(),
-        "timestamp without time zone" => "timestamp without time zone".to_owned(),
         other => other.replace("character varying", "varchar"),
     };
-    let nulls = if column.nullable { "" } else { " NOT NULL" };
+    let nulls = if column.nullable { " NULL" } else { " NOT NULL" };
     let key = if column.primary_key { " PRIMARY KEY" } else { "" };
     let generated = if column.generated { " GENERATED" } else { "" };
     format!("{short}{nulls}{key}{generated}")

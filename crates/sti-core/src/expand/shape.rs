@@ -127,7 +127,7 @@ impl Type {
             (Self::Text(Width::Chars(0)), _) | (Self::Text(_), Backend::Sqlite) => {
                 "varchar or text".to_owned()
             }
-            (Self::Text(Width::Chars(least)), _) => format!("varchar({least}) or wider, or text"),
+            (Self::Text(Width::Chars(least)), _) => format!("varchar({least}) or wider or text"),
             (Self::Text(Width::Unlimited), _) => "text".to_owned(),
             (Self::Integer, _) => "integer or bigint".to_owned(),
             (Self::Date, _) => "date".to_owned(),

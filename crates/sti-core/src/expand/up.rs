@@ -169,8 +169,13 @@ fn expect_done(after: &Plan) -> Result<(), UpError> {
 const STATEMENT: Duration = Duration::from_secs(10);
 
 fn limits(connection: &mut AnyConnection, lock: Duration) -> diesel::QueryResult<Limits> {
-    let most = dialect::deadlock_timeout(connection)?.map(|timeout| timeout.saturating_mul(2) / 5);
-    Ok(Limits { lock: most.map_or(lock, |most| lock.min(most)), statement: STATEMENT })
+    let deadlock_timeout = dialect::deadlock_timeout(connection)?;
+    Ok(Limits { lock: short_of(lock, deadlock_timeout), statement: STATEMENT })
+}
+
+/// Two fifths of the deadlock timeout at most.
+fn short_of(lock: Duration, deadlock_timeout: Option<Duration>) -> Duration {
+    deadlock_timeout.map_or(lock, |timeout| lock.min(timeout.saturating_mul(2) / 5))
 }
 
 fn report(connection: &mut AnyConnection, plan: Plan, attempts: u32) -> Result<UpReport, UpError> {
@@ -180,4 +185,18 @@ fn report(connection: &mut AnyConnection, plan: Plan, attempts: u32) -> Result<U
         missing_grants.extend(missing);
     }
     Ok(UpReport { plan, executed: true, attempts, missing_grants })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_are_waited_for_less_than_half_of_the_deadlock_timeout() {
+        let [lock, second] = [300, 1000].map(Duration::from_millis);
+        assert_eq!(short_of(lock, Some(second)), lock);
+        assert_eq!(short_of(lock, Some(Duration::from_millis(100))), Duration::from_millis(40));
+        assert_eq!(short_of(second, Some(second)), Duration::from_millis(400));
+        assert_eq!(short_of(lock, None), lock);
+    }
 }

@@ -1,1 +1,9 @@
+//! The `sti-migrate` binary, run as its user runs it, on both backends.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod help;
+mod rig;
+mod status;
+mod up;

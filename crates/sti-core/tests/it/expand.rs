@@ -1,0 +1,11 @@
+//! `up` and `status`: what is adopted, made, refused and left alone.
+
+mod adopt;
+mod endings;
+mod host;
+mod locks;
+mod misfits;
+mod places;
+mod rig;
+mod status;
+mod table_definitions;

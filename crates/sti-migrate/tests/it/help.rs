@@ -1,0 +1,27 @@
+//! The help texts.
+
+use crate::rig::{snapshot, sti_migrate};
+
+#[test]
+fn help_texts() {
+    for (name, arguments) in [
+        ("help_sti_migrate", &["--help"][..]),
+        ("help_sti_migrate_up", &["up", "--help"]),
+        ("help_sti_migrate_status", &["status", "--help"]),
+    ] {
+        snapshot(name, None, &mut sti_migrate(arguments), 0);
+    }
+}
+
+#[test]
+fn usage_errors_exit_with_2() {
+    for arguments in [
+        &["no-such-command"][..],
+        &["up", "--no-such-flag"],
+        &[],
+        &["up", "--create", "--dry-run"],
+        &["up", "--attempts", "0"],
+    ] {
+        assert_eq!(sti_migrate(arguments).output().unwrap().status.code(), Some(2), "{arguments:?}");
+    }
+}

@@ -1,0 +1,87 @@
+//! What the tests of the binary share.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use sti_core::test_support::TestDatabase;
+
+/// The binary, with nothing of this process's settings.
+pub(crate) fn sti_migrate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sti-migrate"));
+    for variable in ["DATABASE_URL", "ENABLE_STI", "RUST_BACKTRACE", "COLUMNS", "PGPASSWORD", "PGOPTIONS"] {
+        command.env_remove(variable);
+    }
+    // A folder without a `.env`.
+    command.current_dir(std::env::temp_dir()).args(arguments);
+    command
+}
+
+/// The binary on a database.
+pub(crate) fn on(database: &TestDatabase, arguments: &[&str]) -> Command {
+    let mut command = sti_migrate(arguments);
+    command.args(["--database-url", database.url()]);
+    command
+}
+
+/// What a command printed and how it ended, as one text for a snapshot.
+pub(crate) fn shown(output: &Output) -> String {
+    format!(
+        "exit code: {}\n--- stdout\n{}--- stderr\n{}",
+        output.status.code().map_or("none".to_owned(), |code| code.to_string()),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Runs a command that must end with `exit`, and compares all of what it prints.
+pub(crate) fn snapshot(name: &str, database: Option<&TestDatabase>, command: &mut Command, exit: i32) {
+    let output = command.output().unwrap();
+    let shown = shown(&output);
+    assert_eq!(output.status.code(), Some(exit), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    settings(database).bind(|| insta::assert_snapshot!(name, shown));
+}
+
+/// Filters what differs from run to run, and names no place of this machine.
+fn settings(database: Option<&TestDatabase>) -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r#"PostgreSQL database \S+ on [^\s",]*[^\s",:]"#, "[target]");
+    settings.add_filter(r"SQLite file \S+?test\.db", "[target]");
+    settings.add_filter(r#"(PostgreSQL|SQLite) \d+\.[^,"\n]*(, schema public)?"#, "[server]");
+    settings.add_filter(r#""server_version": "[^"]*""#, r#""server_version": "[version]""#);
+    settings.add_filter(r"trying again in \d+\.\d s", "trying again in [rest]");
+    settings.add_filter(r"pid \d+", "pid [pid]");
+    settings.add_filter(r"transaction of \d+ s", "transaction of [seconds] s");
+    settings.add_filter(r"\bt\d+_\d+_[0-9a-f]+_app\b", "app");
+    if let Some(path) = database.and_then(TestDatabase::path).and_then(Path::parent) {
+        settings.add_filter(&path.display().to_string(), "[folder]");
+    }
+    settings
+}
+
+/// Compares the report of a command in all three forms; only the JSON names the backend.
+pub(crate) fn snapshot_formats(name: &str, database: &TestDatabase, arguments: &[&str], exit: i32) {
+    for (format, name) in [
+        ("text", format!("{name}_text")),
+        ("markdown", format!("{name}_markdown")),
+        ("json", named(&format!("{name}_json"), database)),
+    ] {
+        snapshot(&name, Some(database), on(database, arguments).args(["--format", format]), exit);
+    }
+}
+
+/// `name_postgres`, `name_sqlite`: for reports that differ.
+pub(crate) fn named(name: &str, database: &TestDatabase) -> String {
+    format!("{name}_{}", database.backend_name())
+}
+
+/// What the database holds by way of tables; empty for one that was not touched.
+pub(crate) fn tables(database: &TestDatabase) -> Vec<Option<String>> {
+    database.column(
+        "name",
+        database.either(
+            "FROM (SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public') t ORDER BY 1",
+            "FROM sqlite_schema ORDER BY 1",
+        ),
+    )
+}
