@@ -14,8 +14,7 @@ pub enum RepairError {
     /// There is no table for the before-images; nothing was written.
     #[error("table sti_repair_log does not exist, and nothing is repaired without it: run `sti-migrate up`")]
     NoLog,
-    /// The database failed while a chunk was at work. That chunk was rolled back, unless the connection was lost
-    /// at its COMMIT; those before it stay.
+    /// The database failed while a chunk was at work. That chunk was rolled back; those before it stay.
     #[error(
         "{source}; committed before: {} changes in {chunks} chunks (sti_repair_log has the before-images); \
          run sti-verify to see what is left", done.total()
@@ -24,6 +23,19 @@ pub enum RepairError {
         /// Changes that were committed.
         done: Box<ChangeCounts>,
         /// Chunks that were committed.
+        chunks: i64,
+        /// What the database said.
+        source: DbError,
+    },
+    /// The connection was lost at the COMMIT of a chunk: it happened or it did not. Those before it stay.
+    #[error(
+        "the connection was lost while a chunk was being committed ({source}): whether it happened, sti_repair_log \
+         says, which has a row for each change; committed before: {} changes in {chunks} chunks", done.total()
+    )]
+    Unknown {
+        /// Changes that were committed before.
+        done: Box<ChangeCounts>,
+        /// Chunks that were committed before.
         chunks: i64,
         /// What the database said.
         source: DbError,

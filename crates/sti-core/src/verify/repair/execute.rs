@@ -178,6 +178,10 @@ impl Repair {
                     return Err(RepairError::Interfered { change, expected, found });
                 }
                 Err(Failed::Body(Undone::Database(error))) => error,
+                Err(Failed::Commit(error)) if Fault::of(&error) == Fault::ConnectionLost => {
+                    let (done, chunks) = (Box::new(self.changed), self.chunks);
+                    return Err(RepairError::Unknown { done, chunks, source: error.into() });
+                }
                 Err(Failed::Begin(error) | Failed::Commit(error)) => error.into(),
             };
             let passes =

@@ -1,0 +1,42 @@
+//! Verifying, held against what came with the fixture.
+
+use sti_core::test_support::TestDatabase;
+
+use crate::rig::{json, migrate, run_on, settings, shown};
+
+sti_core::both_backends! { an_empty_database_is_clean }
+sti_core::both_backends! { django: the_fixture_has_findings, every_finding_goes_to_a_file }
+
+fn an_empty_database_is_clean(database: &TestDatabase) {
+    migrate(database);
+    settings(Some(database)).bind(|| insta::assert_snapshot!("clean", shown(&run_on(database, &[]))));
+}
+
+fn the_fixture_has_findings(database: &TestDatabase) {
+    settings(Some(database)).bind(|| {
+        insta::assert_snapshot!("findings", shown(&run_on(database, &["--sample", "2"])));
+        let markdown = run_on(database, &["--sample", "0", "--format", "markdown"]);
+        insta::assert_snapshot!("findings_markdown", shown(&markdown));
+        let whole = json(&run_on(database, &["--sample", "0", "--format", "json"]), 1);
+        insta::assert_json_snapshot!("findings_json", whole);
+        let sampled = json(&run_on(database, &["--sample", "1", "--format", "json"]), 1);
+        let drift = sampled["samples"].as_array().unwrap().iter().find(|sample| sample["class"] == "drift");
+        insta::assert_json_snapshot!("sample_json", drift);
+    });
+}
+
+fn every_finding_goes_to_a_file(database: &TestDatabase) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ids.tsv");
+    std::fs::write(&path, "of an earlier run").unwrap();
+    let arguments = ["--sample", "0", "--format", "json", "--ids-out", path.to_str().unwrap()];
+    let report = json(&run_on(database, &arguments), 1);
+    let lines = std::fs::read_to_string(&path).unwrap();
+    for (class, count) in report["findings"].as_object().unwrap() {
+        let found = lines.lines().filter(|line| line.split('\t').next() == Some(class)).count();
+        assert_eq!(count["total"], found, "{class}");
+    }
+    assert!(lines.lines().all(|line| line.split('\t').count() == 3));
+    assert_eq!(report["ids_out"], path.to_str().unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left there");
+}
