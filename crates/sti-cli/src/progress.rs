@@ -1,9 +1,10 @@
 //! The progress of a backfill: a bar with rate and ETA on a terminal, plain lines elsewhere.
 
+use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use sti_core::backfill::Totals;
 use sti_core::observe::{Event, Observer};
 
@@ -18,9 +19,13 @@ const INTERVAL: Duration = Duration::from_secs(5);
 pub fn display(terminal: bool, verbose: bool) -> Box<dyn Observer> {
     let state = Mutex::new(State::default());
     if terminal {
-        let style = "{elapsed_precise} [{bar:30}] {percent}% {human_pos}/{human_len} projects, {per_sec}, ETA {eta}{msg}";
+        let style = "{elapsed_precise} [{bar:30}] {percent}% {human_pos}/{human_len} projects, {rate}, ETA {eta}{msg}";
         let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));
+        let style =
+            style.progress_chars("=> ").with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                let _ = write!(out, "{}/s", number(state.per_sec() as i64));
+            });
+        let bar = ProgressBar::new(0).with_style(style);
         Box::new(Bar { bar, state, verbose })
     } else {
         Box::new(Lines { state, verbose })

@@ -7,6 +7,7 @@ pub mod catalog;
 mod connection;
 pub mod dialect;
 pub mod error;
+pub mod identity;
 pub mod migrations;
 mod pool;
 pub mod retry;

@@ -25,7 +25,7 @@ pub use fit::LegacyColumns;
 pub use misfit::Misfit;
 pub use next_step::NextStep;
 pub use note::Note;
-pub use plan::{Plan, TableAction, TablePlan, plan};
+pub use plan::{Plan, TableAction, TablePlan, misfits, plan};
 pub use status::{OwnTable, RecordedMigration, Status, TableStatus, status};
 pub use up::{Retry, UpOptions, UpReport, up};
 pub use widen::Widening;

@@ -115,6 +115,13 @@ impl KeyRange {
     }
 }
 
+/// SQL: true where the column `key` is one of `ids`; false when there are none. An id is 32 hex digits here,
+/// which both backends read.
+pub(crate) fn in_sql(key: &str, ids: impl IntoIterator<Item = ProjectId>) -> String {
+    let ids: Vec<String> = ids.into_iter().map(|id| format!("'{}'", id.hex())).collect();
+    if ids.is_empty() { "1 = 0".to_owned() } else { format!("{key} IN ({})", ids.join(", ")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

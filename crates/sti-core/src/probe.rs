@@ -8,9 +8,10 @@ pub enum Step {
     Lock,
     /// The rows are locked; the next statement looks again.
     Look,
-    /// The second look has decided; the next statement writes. (A chunk of the backfill writes with its locks.)
+    /// A repair has decided and logged; the next statement changes rows. (A chunk of the backfill has no such step:
+    /// it writes with its locks.)
     Write,
-    /// Everything is written but for the ledger or the log.
+    /// The next statement writes the ledger (everything else is written), or the log of a repair (nothing is).
     Record,
     /// The next statement is COMMIT.
     Commit,

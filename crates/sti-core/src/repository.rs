@@ -63,7 +63,7 @@ use crate::models::ProjectId;
 /// use sti_core::{ProjectRepository, WriteMode};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let url: DatabaseUrl = "sqlite:projects.db".parse()?;
+/// let url = DatabaseUrl::parse("sqlite:projects.db")?;
 /// let mut connection = connect(&url, Access::Write, "my-service")?;
 /// let mode = match std::env::var("ENABLE_STI") {
 ///     Ok(text) => text.parse()?,

@@ -6,6 +6,7 @@
 
 mod delete;
 pub(crate) mod fill;
+pub(crate) mod repair;
 mod upsert;
 
 pub(crate) use delete::delete_row;

@@ -14,6 +14,7 @@ mod error;
 mod excerpt;
 mod findings;
 mod ids;
+pub mod repair;
 mod report;
 mod samples;
 mod scan;

@@ -47,6 +47,21 @@ fn a_missing_table(database: &TestDatabase) {
     refused("missing_table_dry_run", &mut sti_on(database, &["backfill", "--dry-run"]));
 }
 
+sti_core::both_backends! { django: a_wrong_column_type }
+
+fn a_wrong_column_type(database: &TestDatabase) {
+    migrate(database);
+    database.execute(database.either(
+        "ALTER TABLE projects_schoolproject ALTER COLUMN course_code TYPE integer USING 0",
+        "ALTER TABLE projects_schoolproject DROP COLUMN course_code; \
+         ALTER TABLE projects_schoolproject ADD COLUMN course_code integer NOT NULL DEFAULT 0",
+    ));
+    let name = |name: &str| format!("{name}_{}", database.backend_name());
+    refused(&name("wrong_column_type"), &mut sti_on(database, &["backfill"]));
+    refused(&name("wrong_column_type_dry_run"), &mut sti_on(database, &["backfill", "--dry-run"]));
+    assert_eq!(database.count("sti_backfill_run"), 0);
+}
+
 #[test]
 fn a_file_that_is_no_database() {
     let folder = tempfile::tempdir().unwrap();

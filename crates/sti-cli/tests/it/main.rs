@@ -4,6 +4,7 @@
 
 mod backfill;
 mod bad_input;
+mod counts;
 mod dot_env;
 mod help;
 mod kill;

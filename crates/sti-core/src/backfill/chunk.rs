@@ -22,13 +22,9 @@ pub(super) const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 /// The longest wait for one lock, on a server with the default `deadlock_timeout`.
 const LOCK_LIMIT: Duration = Duration::from_millis(300);
 
-/// The limits of a chunk's transaction. The wait for a lock stays below half of the server's `deadlock_timeout`:
-/// who waits that long makes the server look for a deadlock, and its victim may be the application's session.
+/// The limits of a chunk's transaction.
 pub(super) fn limits(connection: &mut AnyConnection) -> Result<Limits, diesel::result::Error> {
-    let lock = match dialect::deadlock_timeout(connection)? {
-        Some(deadlock) => LOCK_LIMIT.min(deadlock.mul_f64(0.45)),
-        None => LOCK_LIMIT,
-    };
+    let lock = dialect::lock_limit(connection, LOCK_LIMIT)?;
     Ok(Limits { lock, statement: STATEMENT_LIMIT })
 }
 

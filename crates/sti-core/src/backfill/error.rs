@@ -4,6 +4,7 @@ use super::ledger::RunId;
 use super::scope::Scope;
 use crate::db::ConnectError;
 use crate::db::error::{DbError, Fault};
+use crate::expand::Misfit;
 
 /// Why a backfill could not go on. Whatever it had committed stays, and the ledger knows of it.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum BackfillError {
         /// The table.
         what: String,
     },
+    /// A table or column is not as it must be.
+    #[error("the schema does not fit; `sti-migrate status` shows it:{}", lines(.0))]
+    SchemaMisfit(Vec<Misfit>),
     /// The legacy columns are gone, so there is nothing to copy from.
     #[error("the legacy columns of projects_project are not there: there is nothing to backfill from")]
     LegacyColumnsGone,
@@ -104,4 +108,8 @@ impl BackfillError {
     pub(super) fn scope_text(scope: Scope, mapping: i32) -> String {
         format!("{scope} (mapping {mapping})")
     }
+}
+
+fn lines(misfits: &[Misfit]) -> String {
+    misfits.iter().map(|misfit| format!("\n  {misfit}")).collect()
 }

@@ -73,10 +73,13 @@ impl Backend {
         }
     }
 
-    /// The clause after the name of a CTE that keeps it from being folded into the outer statement.
+    /// The function that makes a JSON object of names and values in turn.
     #[must_use]
-    pub const fn materialized(self) -> &'static str {
-        "MATERIALIZED"
+    pub const fn json_object(self) -> &'static str {
+        match self {
+            Self::Postgres => "json_build_object",
+            Self::Sqlite => "json_object",
+        }
     }
 
     /// Whether a column of text refuses what is longer than its declared length.
@@ -153,6 +156,16 @@ pub fn deadlock_timeout(connection: &mut AnyConnection) -> QueryResult<Option<Du
         }
         AnyConnection::Sqlite(_) => Ok(None),
     }
+}
+
+/// The longest wait for one lock, at most `longest`: below half of the server's `deadlock_timeout`. Who waits that
+/// long makes the server look for a deadlock, and its victim may be the application's session.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn lock_limit(connection: &mut AnyConnection, longest: Duration) -> QueryResult<Duration> {
+    let deadlock = deadlock_timeout(connection)?;
+    Ok(deadlock.map_or(longest, |deadlock| longest.min(deadlock.mul_f64(0.45))))
 }
 
 /// The isolation level of the open transaction, where it is one in which a statement does not see what others have

@@ -99,6 +99,14 @@ pub fn plan(connection: &mut AnyConnection) -> Result<Plan, DbError> {
     read_snapshot(connection, look)
 }
 
+/// What of the schema does not fit, for a command that is about to use it. Takes no lock on a table.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn misfits(connection: &mut AnyConnection) -> Result<Vec<Misfit>, DbError> {
+    Ok(fit::misfits(&Found::read(connection)?))
+}
+
 /// [`plan`] in the transaction that is open.
 pub(super) fn look(connection: &mut AnyConnection) -> Result<Plan, DbError> {
     let found = Found::read(connection)?;

@@ -6,7 +6,8 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use crate::db::error::Doing as _;
 use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, DbError, dialect};
-use crate::mapping::LEGACY_COLUMNS;
+use crate::keyset::in_sql;
+use crate::mapping::{LEGACY_COLUMNS, PARENT};
 use crate::models::{Kind, ProjectId, ProjectType};
 
 use super::class::Class;
@@ -155,13 +156,6 @@ pub(super) fn having_sql(traits: impl Iterator<Item = Traits>) -> Option<String>
     (!bits.is_empty()).then(|| format!("traits IN ({})", bits.join(", ")))
 }
 
-/// SQL: true where the column `key` is one of `ids`; false when there are none. An id is 32 hex digits here,
-/// which both backends read.
-pub(crate) fn in_sql(key: &str, ids: impl IntoIterator<Item = ProjectId>) -> String {
-    let ids: Vec<String> = ids.into_iter().map(|id| format!("'{}'", id.hex())).collect();
-    if ids.is_empty() { "1 = 0".to_owned() } else { format!("{key} IN ({})", ids.join(", ")) }
-}
-
 fn orphans(connection: &mut AnyConnection, kind: Kind, size: u32) -> Result<Vec<Sample>, DbError> {
     #[derive(diesel::QueryableByName)]
     struct Orphan {
@@ -177,7 +171,7 @@ fn orphans(connection: &mut AnyConnection, kind: Kind, size: u32) -> Result<Vec<
         kind.table(),
         alias(kind),
         kind.other().table(),
-        crate::mapping::PARENT
+        PARENT
     );
     let key = format!("{}.project_id", alias(kind));
     let mut samples = Vec::with_capacity(found.len());

@@ -3,4 +3,4 @@
 mod fixture;
 mod interleaving;
 mod ledger;
-mod rig;
+pub(crate) mod rig;

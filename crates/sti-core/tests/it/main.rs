@@ -4,5 +4,9 @@
 
 mod backfill;
 mod expand;
+mod plan_errors;
+mod repair;
+mod repository;
+mod schema_matches;
 mod support;
 mod verify;

@@ -134,6 +134,7 @@ pub(crate) struct DryRunReport {
     write_mode: String,
     totals: Totals,
     estimate_seconds: u64,
+    projects_per_second: i64,
     estimate_is_measured: bool,
 }
 
@@ -146,6 +147,7 @@ impl DryRunReport {
             write_mode: mode.to_string(),
             totals: dry.totals,
             estimate_seconds: dry.estimate.as_secs_f64().ceil() as u64,
+            projects_per_second: dry.rate as i64,
             estimate_is_measured: dry.measured,
         }
     }
@@ -153,10 +155,11 @@ impl DryRunReport {
 
 impl Report for DryRunReport {
     fn document(&self) -> Document {
+        let rate = number(self.projects_per_second);
         let source = if self.estimate_is_measured {
-            "by the chunks that ran in this database before"
+            format!("at {rate} projects a second, as the chunks did that ran in this database before")
         } else {
-            "a rough guess, from the time that the counting took"
+            format!("assuming {rate} projects a second; nothing has been measured in this database yet")
         };
         let document = Document::new()
             .paragraph(format!(

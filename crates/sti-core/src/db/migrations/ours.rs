@@ -54,6 +54,7 @@ macro_rules! ours {
 ours! {
     "00000000000101" "sti_projects" makes [];
     "00000000000102" "sti_backfill_ledger" makes ["sti_backfill_run", "sti_backfill_chunk"];
+    "00000000000103" "sti_repair_log" makes ["sti_repair_log"];
     "00000000000104" "sti_drop_event" makes ["sti_drop_event"];
 }
 

@@ -1,0 +1,1 @@
+DROP TABLE sti_repair_log;

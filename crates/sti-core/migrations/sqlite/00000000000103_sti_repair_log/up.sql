@@ -1,0 +1,17 @@
+-- What every repair changed, as it was before. A row is written in the transaction of the change that it records,
+-- so there is one exactly if the change happened. Rows are kept: they are the only way back.
+CREATE TABLE sti_repair_log (
+    id integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+    repaired_at datetime NOT NULL,
+    -- The digest of the plan that was confirmed, and the side that was taken for right: legacy or subtype.
+    digest varchar(12) NOT NULL,
+    direction varchar(10) NOT NULL,
+    -- No foreign key: the project may be gone, or may never have been there (an orphan).
+    project_id char(32) NOT NULL,
+    -- The table and what was done there: update_row, delete_row, create_row, delete_orphan, update_legacy,
+    -- clear_pointer.
+    table_name varchar(63) NOT NULL,
+    action varchar(20) NOT NULL,
+    -- JSON: the subtype row, the five legacy values, or the pointer. NULL where there was nothing (create_row).
+    before_image text
+);
