@@ -2,6 +2,7 @@
 //! how a report is written. The work itself is in `sti-core`; no SQL is written here.
 
 pub mod answer;
+pub mod common;
 pub mod document;
 pub mod flag;
 pub mod format;
@@ -11,6 +12,7 @@ pub mod target;
 pub mod telemetry;
 
 pub use answer::{Answer, Exit, Failure, run};
+pub use common::Common;
 pub use document::{Document, Table, number, percent};
 pub use format::{Format, Report};
 pub use target::{DatabaseArgs, Target};

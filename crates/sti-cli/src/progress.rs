@@ -78,8 +78,8 @@ impl State {
             number(self.run.locked),
             number(self.eligible),
             percent(self.run.locked.min(self.eligible), self.eligible),
-            number(self.run.created.sum()),
-            number(self.run.conflict.sum()),
+            number(self.run.created.total()),
+            number(self.run.conflict.total()),
             number(rate as i64),
         )
     }
@@ -113,9 +113,9 @@ fn chunk_words(event: &Event) -> Option<String> {
     Some(format!(
         "sweep {sweep}, chunk {chunk}: {} projects, {} created, {} equal, {} conflicts, {} of unknown type, {} ms",
         number(totals.locked),
-        number(totals.created.sum()),
-        number(totals.equal.sum()),
-        number(totals.conflict.sum()),
+        number(totals.created.total()),
+        number(totals.equal.total()),
+        number(totals.conflict.total()),
         number(totals.unknown),
         duration.as_millis()
     ))
@@ -167,8 +167,8 @@ impl Observer for Bar {
             chunk_words(event).into_iter().for_each(|line| self.bar.println(line));
         }
         words(event).into_iter().for_each(|line| self.bar.println(line));
-        if state.run.conflict.sum() > 0 {
-            self.bar.set_message(format!("; {} conflicts", number(state.run.conflict.sum())));
+        if state.run.conflict.total() > 0 {
+            self.bar.set_message(format!("; {} conflicts", number(state.run.conflict.total())));
         }
     }
 }

@@ -22,4 +22,6 @@ pub use error::BackfillError;
 pub use last_run::{LastRun, RunState, last_run};
 pub use ledger::RunId;
 pub use scope::Scope;
-pub use totals::{PerKind, Totals};
+pub use totals::Totals;
+
+pub use crate::models::PerKind;

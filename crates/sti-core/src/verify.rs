@@ -20,7 +20,7 @@ mod samples;
 mod scan;
 mod traits;
 
-pub use breakdown::{Breakdown, FieldCounts, PerKind, Split};
+pub use breakdown::{Breakdown, FieldCounts, Split};
 pub use class::{Class, Severity};
 pub use coverage::{Counts, Coverage, counts};
 pub use error::VerifyError;
@@ -30,6 +30,8 @@ pub use ids::{Finding, FindingSink, Lines};
 pub use report::VerifyReport;
 pub use samples::{ClassSample, FieldSides, MAX_SAMPLE, Sample};
 pub use traits::{Fields, Traits};
+
+pub use crate::models::PerKind;
 
 use crate::db::{AnyConnection, read_snapshot};
 

@@ -5,7 +5,7 @@ mod status;
 mod up;
 
 use sti_cli::answer::EXIT_CODES;
-use sti_cli::{Answer, DatabaseArgs, Format};
+use sti_cli::{Answer, Common};
 
 /// Adopt or make the schema of the split, and say what state it is in.
 ///
@@ -17,16 +17,6 @@ pub(crate) struct Arguments {
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// What every command takes.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Common {
-    #[command(flatten)]
-    pub(crate) database: DatabaseArgs,
-    /// How the report is written to standard output. Everything else goes to standard error.
-    #[arg(long, global = true, default_value = "text")]
-    pub(crate) format: Format,
 }
 
 #[derive(Debug, clap::Subcommand)]

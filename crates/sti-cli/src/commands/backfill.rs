@@ -6,14 +6,13 @@ use std::io::IsTerminal as _;
 
 use sti_cli::answer::{EXIT_CODES, say};
 use sti_cli::telemetry::Textfile;
-use sti_cli::{Answer, Exit, Failure, Report as _, Target, flag, progress, signals};
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, flag, progress, signals};
 use sti_core::backfill::{Backfill, BackfillConfig, BackfillError, ChunkSize, Ending, Owner, Scope, dry_run};
 use sti_core::db::{Access, connect};
 use sti_core::observe::Observer;
 use sti_core::repository::WriteMode;
 
 use self::report::{DryRunReport, RunReport};
-use super::Common;
 
 /// Make the missing subtype rows, in chunks; resumes where an earlier run was stopped or killed.
 ///
@@ -110,7 +109,7 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     Ok(match backfill.ending {
         Ending::Stopped => Exit::Stopped,
         Ending::StillMissing(_) => Exit::Negative,
-        Ending::Complete | Ending::EndedElsewhere if backfill.totals.conflict.sum() > 0 => Exit::Negative,
+        Ending::Complete | Ending::EndedElsewhere if backfill.totals.conflict.total() > 0 => Exit::Negative,
         Ending::Complete => Exit::Done,
         Ending::EndedElsewhere => Exit::Stopped,
     })

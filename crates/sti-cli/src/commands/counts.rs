@@ -2,12 +2,10 @@
 
 use serde::Serialize;
 use sti_cli::answer::EXIT_CODES;
-use sti_cli::{Answer, Document, Exit, Report, Table, number, percent};
+use sti_cli::{Answer, Common, Document, Exit, Report, Table, number, percent};
 use sti_core::db::Access;
 use sti_core::models::Kind;
 use sti_core::verify::{Counts, Coverage, counts};
-
-use super::Common;
 
 /// Count projects and subtype rows: what the rollout plan's shell snippets print, drafts and unknown types beside it.
 ///

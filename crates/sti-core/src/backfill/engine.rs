@@ -77,7 +77,7 @@ impl Backfill {
     /// let url = DatabaseUrl::parse("postgres://app@localhost/ocean")?;
     /// let config = BackfillConfig::new(Owner::this_process("host-1"));
     /// let done = Backfill::run(&|| connect(&url, Access::Write, "backfill"), &config, &())?;
-    /// println!("{:?}: {} rows made", done.ending, done.totals.created.sum());
+    /// println!("{:?}: {} rows made", done.ending, done.totals.created.total());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run(

@@ -1,33 +1,7 @@
 //! What a backfill did, by outcome and kind.
 
-use crate::models::Kind;
+use crate::models::PerKind;
 use crate::subtype_rows::fill::Outcome;
-
-/// A count for each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct PerKind {
-    /// School projects.
-    pub school: i64,
-    /// Self-study projects.
-    pub self_study: i64,
-}
-
-impl PerKind {
-    /// The count of one kind.
-    #[must_use]
-    pub const fn of(self, kind: Kind) -> i64 {
-        match kind {
-            Kind::School => self.school,
-            Kind::SelfStudy => self.self_study,
-        }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub const fn sum(self) -> i64 {
-        self.school + self.self_study
-    }
-}
 
 /// Projects by outcome. Each project of a committed chunk is in exactly one of the counts, and `locked` is their
 /// sum.
@@ -47,15 +21,11 @@ pub struct Totals {
 
 impl std::ops::AddAssign for Totals {
     fn add_assign(&mut self, other: Self) {
-        let add = |a: &mut PerKind, b: PerKind| {
-            a.school += b.school;
-            a.self_study += b.self_study;
-        };
         self.locked += other.locked;
         self.unknown += other.unknown;
-        add(&mut self.created, other.created);
-        add(&mut self.equal, other.equal);
-        add(&mut self.conflict, other.conflict);
+        self.created += other.created;
+        self.equal += other.equal;
+        self.conflict += other.conflict;
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::db::{AnyConnection, read_snapshot};
 use crate::models::Kind;
 
-use super::breakdown::{Breakdown, PerKind, Split};
+use super::breakdown::{Breakdown, Split};
 use super::error::VerifyError;
 use super::scan::{Scan, scan};
 use super::traits::Scope;
+use crate::models::PerKind;
 
 /// The counts of one snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]

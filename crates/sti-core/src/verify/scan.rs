@@ -11,9 +11,9 @@ use crate::db::{AnyConnection, DbError, catalog, dialect};
 use crate::mapping::{LEGACY_COLUMNS, PARENT};
 use crate::models::Kind;
 
-use super::breakdown::PerKind;
 use super::error::VerifyError;
 use super::traits::{Scope, Traits, joined_sql, traits_sql};
+use crate::models::PerKind;
 
 /// Every row of one snapshot, folded.
 #[derive(Clone, Debug, PartialEq, Eq)]

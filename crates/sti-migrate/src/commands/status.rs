@@ -3,12 +3,11 @@
 mod report;
 
 use sti_cli::answer::EXIT_CODES;
-use sti_cli::{Answer, Exit, Report as _};
+use sti_cli::{Answer, Common, Exit, Report as _};
 use sti_core::db::Access;
 use sti_core::expand;
 
 use self::report::StatusReport;
-use super::Common;
 
 /// Show the backend, the tables and migrations that are there, the last run, and the next step.
 ///

@@ -5,12 +5,11 @@ mod report;
 use std::num::NonZeroU32;
 
 use sti_cli::answer::{EXIT_CODES, say};
-use sti_cli::{Answer, Exit, Failure, Report as _, Target};
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target};
 use sti_core::db::{Access, Backend};
 use sti_core::expand::{self, Retry, UpError, UpOptions, UpReport};
 
 use self::report::{Refusal, Report};
-use super::Common;
 
 /// Adopt the application's tables where they are, make those that are missing, and the tools' own.
 ///

@@ -43,9 +43,9 @@ impl RunReport {
     fn verdict(&self) -> String {
         let (run, scope) = (self.run, self.scope);
         match self.ending {
-            "complete" if self.totals.conflict.sum() > 0 => format!(
+            "complete" if self.totals.conflict.total() > 0 => format!(
                 "Run {run} is complete for {scope}, but {} rows were there with other values and were left alone.",
-                number(self.totals.conflict.sum())
+                number(self.totals.conflict.total())
             ),
             "complete" => {
                 format!("Run {run} is complete for {scope}: every one of a known type has its row.")
@@ -63,7 +63,7 @@ impl RunReport {
         let again =
             if self.scope.includes_drafts() { "sti backfill --include-drafts" } else { "sti backfill" };
         match self.ending {
-            "complete" if self.totals.conflict.sum() > 0 => (
+            "complete" if self.totals.conflict.total() > 0 => (
                 "A row that differs was changed on one side only, as by a service with ENABLE_STI=false. See which:",
                 "sti-verify",
             ),
@@ -168,7 +168,7 @@ impl Report for DryRunReport {
             ))
             .table(outcome_table(&self.totals, "would be created"))
             .paragraph(format!("A live run would take about {} s ({source}).", self.estimate_seconds));
-        if self.totals.conflict.sum() > 0 {
+        if self.totals.conflict.total() > 0 {
             document
                 .paragraph("Rows that differ are left alone by a backfill. See which, before anything else:")
                 .command("sti-verify")

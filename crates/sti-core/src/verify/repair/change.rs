@@ -3,8 +3,8 @@
 use crate::mapping::PARENT;
 use crate::models::Kind;
 
-use super::super::breakdown::PerKind;
 use super::super::traits::Traits;
+use crate::models::PerKind;
 
 /// The side that is taken for right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -87,7 +87,7 @@ fn restart_gives_up_the_run_and_begins_anew(database: &TestDatabase) {
     anew.restart = true;
     let done = run(database, &anew).unwrap();
     assert!(!done.resumed);
-    assert_eq!(done.totals.equal.sum(), before.created.sum());
+    assert_eq!(done.totals.equal.total(), before.created.total());
     assert_eq!(done.totals.locked, database.count("projects_project"));
     let states = database.column("state", "FROM sti_backfill_run ORDER BY id");
     assert_eq!(states, [Some("abandoned".to_owned()), Some("done".to_owned())]);

@@ -179,9 +179,9 @@ fn last_run(document: Document, run: Option<&LastRun>) -> Document {
             Table::new(["projects", "count"])
                 .row(["in scope when it began".to_owned(), number(run.eligible)])
                 .row(["worked on".to_owned(), number(locked)])
-                .row(["row created".to_owned(), number(created.sum())])
-                .row(["row was there and is equal".to_owned(), number(equal.sum())])
-                .row(["row was there and differs".to_owned(), number(conflict.sum())])
+                .row(["row created".to_owned(), number(created.total())])
+                .row(["row was there and is equal".to_owned(), number(equal.total())])
+                .row(["row was there and differs".to_owned(), number(conflict.total())])
                 .row(["of unknown type".to_owned(), number(unknown)]),
         )
 }

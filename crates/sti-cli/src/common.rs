@@ -1,0 +1,15 @@
+//! What every command of every binary takes.
+
+use crate::format::Format;
+use crate::target::DatabaseArgs;
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// How the report is written to standard output. Everything else goes to standard error.
+    #[arg(long, global = true, default_value = "text")]
+    pub format: Format,
+}
