@@ -8,4 +8,3 @@ mod misfits;
 mod places;
 mod rig;
 mod status;
-mod table_definitions;

@@ -14,7 +14,7 @@ both_backends! {
     the_list_of_our_tables_is_complete,
     a_column_of_the_application_that_must_be_given_is_pointed_out,
 }
-both_backends! { django: a_database_that_django_made_is_adopted_as_it_is, a_plan_changes_nothing }
+both_backends! { django: a_database_that_django_made_is_adopted_as_it_is, a_plan_changes_nothing, it_can_be_undone }
 
 const TABLES: [&str; 3] = ["projects_project", "projects_schoolproject", "projects_selfstudyproject"];
 
@@ -100,6 +100,24 @@ fn a_column_of_the_application_that_must_be_given_is_pointed_out(database: &Test
     let report = up(database).unwrap();
     assert_eq!(report.plan.notes, [Note::RequiredColumn { column: "level".to_owned() }]);
     assert_eq!(report.plan.tables[0].left_alone, ["level"]);
+}
+
+/// As docs/schema.md has it: the application keeps all of its own, and `up` may come again.
+fn it_can_be_undone(database: &TestDatabase) {
+    let (schema, rows) = (definitions(database), data(database));
+    up(database).unwrap();
+    let page = include_str!("../../../../../docs/schema.md");
+    let (_, script) = page.split_once("```sql\n").unwrap();
+    let (script, _) = script.split_once("```").unwrap();
+    let script = match database.backend_name() {
+        "sqlite" => script.replace(", ", "; DROP TABLE "),
+        _ => script.to_owned(),
+    };
+    database.execute(&script);
+    assert_eq!(without_ours(&definitions(database)), schema.iter().collect::<Vec<_>>());
+    assert_eq!(plan(database).pending, OURS);
+    assert!(up(database).unwrap().changed());
+    assert_eq!(data(database), rows);
 }
 
 /// What the misfit check calls ours is what the migrations make.

@@ -16,6 +16,7 @@ both_backends! {
     a_host_s_own_migrations_live_beside_ours,
     a_host_may_come_after_us,
     a_host_takes_back_its_own_and_never_ours,
+    a_host_that_takes_back_all_stops_before_ours,
     versions_like_ours_are_pointed_out,
 }
 
@@ -105,6 +106,28 @@ fn a_host_may_come_after_us(database: &TestDatabase) {
     assert_eq!(host.pending(database), ["20240506070809"]);
     host.run(database);
     assert_eq!(plan(database).others, 1);
+    assert!(plan(database).is_done());
+}
+
+fn revert_all<DB: Backend>(connection: &mut impl MigrationHarness<DB>, folder: &Path) -> Result<(), String> {
+    let source = FileBasedMigrations::from_path(folder).unwrap();
+    connection.revert_all_migrations(source).map(drop).map_err(|e| e.to_string())
+}
+
+fn a_host_that_takes_back_all_stops_before_ours(database: &TestDatabase) {
+    let host = Host::new();
+    host.add("2024-05-06-070809", "books");
+    host.add("2025-05-06-070809", "readers");
+    up(database).unwrap();
+    let before = definitions(database);
+    host.run(database);
+    let reverted = match &mut open(database) {
+        AnyConnection::Pg(c) => revert_all(c, host.folder.path()),
+        AnyConnection::Sqlite(c) => revert_all(c, host.folder.path()),
+    };
+    assert!(reverted.unwrap_err().contains("Unable to find migration version 00000000000"));
+    assert_eq!(host.pending(database), ["20240506070809", "20250506070809"]);
+    assert_eq!(definitions(database), before);
     assert!(plan(database).is_done());
 }
 

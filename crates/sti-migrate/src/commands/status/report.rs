@@ -158,9 +158,9 @@ fn others(others: usize) -> String {
 fn last_run(document: Document, run: Option<&LastRun>) -> Document {
     let Some(run) = run else { return document.paragraph("There has been no backfill.") };
     let state = match run.state {
-        RunState::Active => "under way or stopped",
-        RunState::Done => "complete",
-        RunState::Abandoned => "given up",
+        RunState::Active => "is under way or was stopped",
+        RunState::Done => "is complete",
+        RunState::Abandoned => "was given up",
         RunState::Failed => "failed",
     };
     let finished = run.finished_at.map(|at| format!(", ended {}", moment(at))).unwrap_or_default();
@@ -168,7 +168,7 @@ fn last_run(document: Document, run: Option<&LastRun>) -> Document {
     let Totals { locked, created, equal, conflict, unknown } = run.totals;
     document
         .paragraph(format!(
-            "Run {} for {} is {state}{reason}: sweep {}, begun {} by {}{finished}.",
+            "Run {} for {} {state}{reason}: sweep {}, begun {} by {}{finished}.",
             run.run,
             run.scope,
             run.sweep,
