@@ -214,3 +214,46 @@ impl SharedFacts {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AFTER_THE_DROP: Facts =
+        Facts { legacy: false, drop_open: true, tables: [true; 2], pointers: [false; 2] };
+
+    #[test]
+    fn a_look_falls_due_within_five_seconds_of_the_last_one_and_only_after_a_drop() {
+        let shared = SharedFacts::new(AFTER_THE_DROP);
+        assert!(!shared.last().1);
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
+        shared.lock().1 = long_ago;
+        assert!(shared.last().1);
+        shared.set(AFTER_THE_DROP);
+        assert!(!shared.last().1, "a look counts from when it was taken");
+        *shared.lock() = (Facts { legacy: true, drop_open: false, ..AFTER_THE_DROP }, long_ago);
+        assert!(!shared.last().1);
+    }
+
+    #[test]
+    fn the_sides_of_each_mode() {
+        let facts = |legacy, drop_open| Facts { legacy, drop_open, ..AFTER_THE_DROP };
+        for (mode, before, after, refilling) in [
+            (WriteMode::Legacy, Sides::LegacyOnly, None, None),
+            (WriteMode::Dual, Sides::BothReadLegacy, Some(Sides::SubtypeOnly), Some(Sides::BothReadSubtype)),
+            (
+                WriteMode::Subtype,
+                Sides::BothReadSubtype,
+                Some(Sides::SubtypeOnly),
+                Some(Sides::BothReadSubtype),
+            ),
+        ] {
+            assert_eq!(facts(true, false).sides(mode), before);
+            for (expected, facts) in [(after, facts(false, true)), (refilling, facts(true, true))] {
+                if let Some(expected) = expected {
+                    assert_eq!(facts.sides(mode), expected, "{mode}");
+                }
+            }
+        }
+    }
+}

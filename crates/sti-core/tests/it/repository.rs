@@ -10,4 +10,5 @@ mod host;
 mod opening;
 mod restore;
 mod rig;
+mod statements;
 mod update;

@@ -66,7 +66,7 @@ fn backend_pid(connection: &mut AnyConnection) -> i32 {
 /// Waits until session `pid` waits for a lock.
 #[track_caller]
 fn until_blocked(database: &TestDatabase, pid: i32) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(10);
     while database.count(&format!("pg_locks WHERE pid = {pid} AND NOT granted")) == 0 {
         assert!(Instant::now() < deadline, "session {pid} never waited for a lock");
         thread::yield_now();
@@ -83,6 +83,8 @@ fn while_waiting<T: Send>(
 ) -> T {
     let (mut connection, repository) = open(database, mode);
     let pid = backend_pid(&mut connection);
+    // So that a test that fails ends: the holder lets go only after this session.
+    connection.batch_execute("SET lock_timeout = '20s'").unwrap();
     thread::scope(|scope| {
         let second = scope.spawn(move || call(&repository, &mut connection));
         until_blocked(database, pid);
