@@ -11,9 +11,9 @@ use super::totals::Totals;
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, Backend, catalog, dialect, read_snapshot};
 use crate::expand;
-use crate::mapping::{LEGACY_COLUMNS, PARENT, any_differs_sql};
+use crate::mapping::{LEGACY_COLUMNS, PARENT, any_differs_sql, is_kind_sql};
 use crate::models::Kind;
-use crate::subtype_rows::fill::{Outcome, is_kind_sql};
+use crate::subtype_rows::fill::Outcome;
 
 /// The projects a second that a live run is taken to do where none has been measured yet: what a small server with
 /// default settings did in the worst of our measurements, so that a night is not planned too short.
@@ -57,8 +57,11 @@ pub fn dry_run(connection: &mut AnyConnection, scope: Scope) -> Result<DryRun, B
 
 fn count_sql(scope: Scope, backend: Backend) -> String {
     let count = |kind: Kind, alias: &str, what: &str, name: &str| {
-        format!("count(*) FILTER (WHERE {} AND {what}) AS {name}_{kind}", is_kind_sql(kind, backend))
-            .replace("{c}", alias)
+        format!(
+            "count(*) FILTER (WHERE {} AND {what}) AS {name}_{kind}",
+            is_kind_sql(kind, "p", backend.exact())
+        )
+        .replace("{c}", alias)
     };
     let of = |kind: Kind, alias: &str| {
         let differs = any_differs_sql(kind, "p", alias, backend.exact());
@@ -69,7 +72,7 @@ fn count_sql(scope: Scope, backend: Backend) -> String {
         ]
         .join(", ")
     };
-    let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, backend));
+    let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, "p", backend.exact()));
     format!(
         "SELECT count(*) AS locked, {}, {}, count(*) FILTER (WHERE NOT ({school} OR {self_study})) AS unknown \
          FROM {PARENT} p LEFT JOIN {} s ON s.project_id = p.id LEFT JOIN {} t ON t.project_id = p.id WHERE {}",

@@ -11,7 +11,7 @@ use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, Backend, dialect};
 use crate::keyset::KeyRange;
-use crate::mapping::{LEGACY_COLUMNS, PARENT, any_differs_sql, mapped_list_sql};
+use crate::mapping::{LEGACY_COLUMNS, PARENT, any_differs_sql, is_kind_sql, mapped_list_sql};
 use crate::models::{Kind, ProjectId};
 use crate::probe::{Probe, Sabotage, Step};
 
@@ -58,17 +58,12 @@ impl Outcome {
     }
 }
 
-/// SQL: true for a project `p` that is of `kind`.
-pub(crate) fn is_kind_sql(kind: Kind, backend: Backend) -> String {
-    format!("p.project_type {} = '{kind}'", backend.exact())
-}
-
 /// SQL: true for a project `p` of a known kind that lacks its row.
 pub(crate) fn lacks_row_sql(backend: Backend) -> String {
     let of = |kind: Kind| {
         format!(
             "({} AND NOT EXISTS (SELECT 1 FROM {} c WHERE c.project_id = p.id))",
-            is_kind_sql(kind, backend),
+            is_kind_sql(kind, "p", backend.exact()),
             kind.table()
         )
     };
@@ -127,7 +122,7 @@ fn fill_postgres(
 /// Statement 1 on PostgreSQL: the locking CTE feeds both inserts.
 fn fill_sql(range: &KeyRange, condition: &str, lock: &str, sabotage: Sabotage) -> String {
     let backend = Backend::Postgres;
-    let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, backend));
+    let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, "p", backend.exact()));
     let insert = |kind: Kind, is_kind: &str| {
         format!(
             "INSERT INTO {table} (project_id, {columns}) SELECT p.id, {values} FROM locked p WHERE {is_kind} \
@@ -143,7 +138,7 @@ fn fill_sql(range: &KeyRange, condition: &str, lock: &str, sabotage: Sabotage) -
             format!(
                 "(SELECT count(*) FROM locked p JOIN {} c ON c.project_id = p.id WHERE {} AND {differs} {})",
                 kind.table(),
-                is_kind_sql(kind, backend),
+                is_kind_sql(kind, "p", backend.exact()),
                 any_differs_sql(kind, "p", "c", backend.exact()),
             )
         };
@@ -209,7 +204,7 @@ fn compare_sql(given: &str, backend: Backend) -> String {
     let count = |kind: Kind, alias: &str, not: &str| {
         format!(
             "count(*) FILTER (WHERE {} AND {alias}.project_id IS NOT NULL AND {not} {})",
-            is_kind_sql(kind, backend),
+            is_kind_sql(kind, "p", backend.exact()),
             any_differs_sql(kind, "p", alias, backend.exact()),
         )
     };
@@ -243,7 +238,7 @@ fn fill_sqlite(
     probe: &Probe,
 ) -> Result<Outcome, DbError> {
     let backend = dialect::backend(connection);
-    let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, backend));
+    let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, "p", backend.exact()));
     let chosen = format!("{} AND {condition}", range.contains_sql());
     probe.at(Step::Lock);
     let Counted { locked, unknown } = diesel::sql_query(format!(
@@ -264,7 +259,7 @@ fn fill_sqlite(
             table = kind.table(),
             columns = kind.columns().join(", "),
             values = mapped_list_sql(kind, "p"),
-            is_kind = is_kind_sql(kind, backend),
+            is_kind = is_kind_sql(kind, "p", backend.exact()),
         ))
         .execute(connection)
         .doing(format!("filling {}", kind.table()))?;
