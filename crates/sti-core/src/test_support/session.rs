@@ -1,6 +1,7 @@
 //! A session of the application on PostgreSQL that can be left waiting for a lock.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub struct Session {
     name: String,
     statements: Sender<String>,
     answers: Receiver<Result<(), String>>,
+    /// An answer that has been seen and not been asked for yet.
+    answered: Mutex<Option<Result<(), String>>>,
 }
 
 impl Session {
@@ -40,7 +43,7 @@ impl Session {
                 }
             }
         });
-        Self { name: name.to_owned(), statements, answers }
+        Self { name: name.to_owned(), statements, answers, answered: Mutex::default() }
     }
 
     /// Starts statements and does not wait for them.
@@ -55,6 +58,9 @@ impl Session {
     /// What the database said.
     #[track_caller]
     pub fn finish(&self) -> Result<(), String> {
+        if let Some(answer) = self.answered.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return answer;
+        }
         self.answers
             .recv_timeout(DEADLINE)
             .unwrap_or_else(|_| panic!("session {} still waits after {DEADLINE:?}", self.name))
@@ -71,7 +77,14 @@ impl Session {
     #[must_use]
     #[track_caller]
     pub fn comes_to_wait(&self, database: &TestDatabase) -> bool {
-        comes_to_wait(database, &self.name)
+        let answered = || {
+            let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+            if answered.is_none() {
+                *answered = self.answers.try_recv().ok();
+            }
+            answered.is_some()
+        };
+        comes_to_wait(database, &self.name, answered)
     }
 }
 
@@ -89,25 +102,28 @@ pub fn wait_until_it_waits(database: &TestDatabase, application_name: &str) {
     }
 }
 
-/// Waits until the one session of this `application_name` waits for a lock (true), or is idle or gone (false).
+/// Waits until a session of this `application_name` waits for a lock (true), or `finished` says that it never will
+/// (false).
 #[must_use]
 #[track_caller]
-pub fn comes_to_wait(database: &TestDatabase, application_name: &str) -> bool {
+pub fn comes_to_wait(
+    database: &TestDatabase,
+    application_name: &str,
+    mut finished: impl FnMut() -> bool,
+) -> bool {
     let begun = Instant::now();
+    let waiting = format!(
+        "pg_stat_activity WHERE application_name = '{application_name}' AND datname = current_database() \
+         AND wait_event_type = 'Lock'"
+    );
     loop {
-        // A heavyweight lock, or one that a transaction holds: both are of type Lock.
-        let state = database.value(&format!(
-            "SELECT CASE WHEN bool_or(wait_event_type = 'Lock') THEN 'waits' \
-                         WHEN bool_or(state = 'active') THEN 'works' ELSE 'idle' END \
-             FROM pg_stat_activity WHERE application_name = '{application_name}' AND datname = current_database()"
-        ));
-        match state.as_str() {
-            "waits" => return true,
-            "idle" => return false,
-            _ => {
-                assert!(begun.elapsed() < DEADLINE, "{application_name} is still {state} after {DEADLINE:?}");
-            }
+        if finished() {
+            return false;
         }
+        if database.count(&waiting) > 0 {
+            return true;
+        }
+        assert!(begun.elapsed() < DEADLINE, "{application_name} neither waits nor ends within {DEADLINE:?}");
         thread::yield_now();
     }
 }

@@ -93,6 +93,8 @@ fn interleave(write: Write, step: Step, sabotage: Sabotage) -> Vec<String> {
     let (session, complaints) = (Arc::clone(&writer), Arc::clone(&wrong));
     let before = step == Step::Lock;
     let controller = Arc::new(Mutex::new(None));
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&over);
     let controlled = Arc::clone(&controller);
     let hook = move |at: Step| {
         if at != step || !once.swap(false, Ordering::SeqCst) {
@@ -103,8 +105,9 @@ fn interleave(write: Write, step: Step, sabotage: Sabotage) -> Vec<String> {
             // The writer has done its work and holds its locks; it commits once the chunk waits for it.
             session.lock().unwrap().run(&format!("BEGIN; {transaction}"));
             let (database, session) = (Arc::clone(&at_step), Arc::clone(&session));
+            let over = Arc::clone(&is_over);
             *controlled.lock().unwrap() = Some(std::thread::spawn(move || {
-                let waited = comes_to_wait(&database, "test backfill");
+                let waited = comes_to_wait(&database, "test backfill", || over.load(Ordering::SeqCst));
                 session.lock().unwrap().run("COMMIT");
                 waited
             }));
@@ -119,6 +122,7 @@ fn interleave(write: Write, step: Step, sabotage: Sabotage) -> Vec<String> {
     let mut config = config(10, write.scope());
     config.probe = Probe::new(hook).with_sabotage(sabotage);
     let ended = run(&database, &config);
+    over.store(true, Ordering::SeqCst);
     let controlling = controller.lock().unwrap().take();
     match controlling {
         Some(thread) => drop(thread.join().unwrap()),
