@@ -4,12 +4,14 @@
 mod account;
 mod admin_url;
 mod binaries;
+mod cutting_proxy;
 mod error;
 mod server;
 mod shared;
 
 pub(super) use admin_url::AdminUrl;
 pub use binaries::{Binaries, INSTALL_HINT};
+pub use cutting_proxy::{Cut, CuttingProxy};
 pub use error::ServerError;
 pub use server::{Server, ServerOptions};
 pub use shared::{Shared, shared};

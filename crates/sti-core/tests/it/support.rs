@@ -10,7 +10,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use sti_core::both_backends;
 use sti_core::test_support::TestDatabase;
-use sti_core::test_support::postgres::{Binaries, Server, ServerOptions};
+use sti_core::test_support::postgres::{Binaries, Cut, CuttingProxy, Server, ServerOptions};
 
 const LEGACY: [&str; 5] =
     ["course_name", "course_code", "teacher_name", "goal_description", "study_frequency"];
@@ -159,4 +159,41 @@ fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "nothing after a minute");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Inserts a row in a transaction through the proxy and tells whether the program heard that it committed.
+fn heard_a_commit(proxy: &CuttingProxy) -> bool {
+    let mut connection = PgConnection::establish(proxy.url()).unwrap();
+    connection.batch_execute("BEGIN").unwrap();
+    connection.batch_execute("INSERT INTO t VALUES ('cut here')").unwrap();
+    connection.batch_execute("COMMIT").is_ok()
+}
+
+#[test]
+fn the_proxy_cuts_on_either_side_of_a_commit_and_only_once() {
+    for (cut, committed) in [(Cut::BeforeCommit, 0), (Cut::AfterCommit, 1)] {
+        let database = TestDatabase::postgres();
+        database.execute("CREATE TABLE t (a text)");
+        let proxy = CuttingProxy::before(&database, "cut here", cut);
+        let mut other = PgConnection::establish(proxy.url()).unwrap();
+        other.batch_execute("BEGIN; SELECT 1").unwrap();
+        other.batch_execute("COMMIT").unwrap();
+        assert!(!proxy.has_cut(), "{cut:?}: no transaction said the word yet");
+        assert!(!heard_a_commit(&proxy), "{cut:?}");
+        assert!(proxy.has_cut(), "{cut:?}");
+        // Waits for the lock of the session that was cut, so its end is settled.
+        database.execute("BEGIN; LOCK TABLE t; ROLLBACK");
+        assert_eq!(database.count("t"), committed, "{cut:?}");
+        assert!(heard_a_commit(&proxy), "{cut:?}: the wire breaks once");
+    }
+}
+
+#[test]
+fn the_proxy_can_stay_broken() {
+    let database = TestDatabase::postgres();
+    database.execute("CREATE TABLE t (a text)");
+    let proxy = CuttingProxy::before_and_unreachable_afterwards(&database, "cut here", Cut::AfterCommit);
+    assert!(!heard_a_commit(&proxy));
+    assert!(PgConnection::establish(proxy.url()).is_err());
+    assert_eq!(database.count("t"), 1);
 }
