@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod backfill;
+pub mod contract;
 pub mod db;
 pub mod expand;
 pub mod keyset;

@@ -11,9 +11,11 @@ use super::url::Backend;
 
 mod locks;
 mod privileges;
+mod sessions;
 
 pub use locks::{LockHolder, lock_holders, lock_schema};
 pub use privileges::{MissingGrant, Obstacle, missing_grants, obstacles};
+pub use sessions::{MAX_SESSIONS, SessionSeen, sessions};
 
 /// The backend of an open connection.
 #[must_use]

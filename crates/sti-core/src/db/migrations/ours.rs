@@ -56,6 +56,7 @@ ours! {
     "00000000000102" "sti_backfill_ledger" makes ["sti_backfill_run", "sti_backfill_chunk"];
     "00000000000103" "sti_repair_log" makes ["sti_repair_log"];
     "00000000000104" "sti_drop_event" makes ["sti_drop_event"];
+    "00000000000105" "sti_legacy_archive" makes ["sti_legacy_archive", "sti_drop_permit"];
 }
 
 /// The migration that makes the three tables of the application where they are missing.

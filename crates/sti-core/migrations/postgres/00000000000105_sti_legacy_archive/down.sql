@@ -1,0 +1,12 @@
+DROP TABLE sti_drop_permit;
+DROP TABLE sti_legacy_archive;
+ALTER TABLE sti_drop_event
+    DROP COLUMN finished_at,
+    DROP COLUMN refilled_through,
+    DROP COLUMN restore_began_at,
+    DROP COLUMN lock_ms,
+    DROP COLUMN archived,
+    DROP COLUMN definitions,
+    DROP COLUMN waivers,
+    DROP COLUMN gates,
+    DROP COLUMN digest;

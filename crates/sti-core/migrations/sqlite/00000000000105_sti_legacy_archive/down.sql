@@ -1,0 +1,11 @@
+DROP TABLE sti_drop_permit;
+DROP TABLE sti_legacy_archive;
+ALTER TABLE sti_drop_event DROP COLUMN finished_at;
+ALTER TABLE sti_drop_event DROP COLUMN refilled_through;
+ALTER TABLE sti_drop_event DROP COLUMN restore_began_at;
+ALTER TABLE sti_drop_event DROP COLUMN lock_ms;
+ALTER TABLE sti_drop_event DROP COLUMN archived;
+ALTER TABLE sti_drop_event DROP COLUMN definitions;
+ALTER TABLE sti_drop_event DROP COLUMN waivers;
+ALTER TABLE sti_drop_event DROP COLUMN gates;
+ALTER TABLE sti_drop_event DROP COLUMN digest;

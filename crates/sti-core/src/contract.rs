@@ -1,0 +1,22 @@
+//! The last step of the split: the guarded drop of the legacy columns, and the way back.
+//!
+//! A drop is shown first ([`DropPlan`]: every [`Gate`] with its evidence, and a digest), rehearsed, and done by who
+//! confirms the digest. Archive, drop, event and the record of the migration are one transaction whose first
+//! statement takes the locks; under them every gate is asked again. There is no way to force it: a gate that may be
+//! waived is waived by name and count ([`Waiver`]), and that is recorded.
+
+mod error;
+mod gate;
+mod options;
+mod outcome;
+mod plan;
+mod waiver;
+
+pub use error::ContractError;
+pub use gate::{Gate, GateResult, UnknownGate, Verdict};
+pub use options::DropOptions;
+pub use outcome::{Answer, Blocked, Dropped, Outcome, Refusal, Rehearsal};
+pub use plan::{DropPlan, LockEstimate, VALID};
+pub use waiver::{BadWaiver, Waiver};
+
+pub use crate::expand::Retry;

@@ -1,0 +1,76 @@
+//! How a drop is made.
+
+use std::time::Duration;
+
+use super::waiver::{BadWaiver, Waiver};
+use crate::probe::Probe;
+
+/// How a drop is planned, rehearsed and made: the same options for all three, or the digest does not fit.
+#[derive(Clone, Debug)]
+pub struct DropOptions {
+    waivers: Vec<Waiver>,
+    /// The longest estimated time under the lock; above it nothing is locked at all.
+    pub max_lock: Duration,
+    /// The longest wait for one lock on PostgreSQL: as long may the application's statements queue behind us. Never
+    /// more than 45 % of the server's `deadlock_timeout`, so that no session of the application is the victim of a
+    /// deadlock. On SQLite the busy timeout of the connection counts.
+    pub lock_timeout: Duration,
+    /// How often to try for the locks, at least once, with a rest of 0.05 to 1.6 s in between.
+    pub attempts: u32,
+    /// For tests.
+    pub probe: Probe,
+    /// For tests: how long ago the plan was made that is being made.
+    #[cfg(feature = "test-support")]
+    pub plan_age: Duration,
+}
+
+impl Default for DropOptions {
+    /// No waivers, 2 s under the lock, 20 attempts of 0.1 s.
+    fn default() -> Self {
+        Self {
+            waivers: Vec::new(),
+            max_lock: Duration::from_secs(2),
+            lock_timeout: Duration::from_millis(100),
+            attempts: 20,
+            probe: Probe::default(),
+            #[cfg(feature = "test-support")]
+            plan_age: Duration::ZERO,
+        }
+    }
+}
+
+impl DropOptions {
+    /// The same with these waivers, in the order of the gates.
+    ///
+    /// # Errors
+    /// [`BadWaiver::Twice`].
+    pub fn waive(mut self, waivers: impl IntoIterator<Item = Waiver>) -> Result<Self, BadWaiver> {
+        self.waivers.extend(waivers);
+        self.waivers.sort_unstable();
+        match self.waivers.windows(2).find(|pair| pair[0].gate() == pair[1].gate()) {
+            Some(pair) => Err(BadWaiver::Twice(pair[0].gate())),
+            None => Ok(self),
+        }
+    }
+
+    /// The waivers, in the order of the gates.
+    #[must_use]
+    pub fn waivers(&self) -> &[Waiver] {
+        &self.waivers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Gate;
+
+    #[test]
+    fn waivers_are_sorted_and_named_once() {
+        let [stray, unknown] =
+            [Gate::StrayValues, Gate::UnknownType].map(|gate| Waiver::new(gate, 1).unwrap());
+        let options = DropOptions::default().waive([stray, unknown]).unwrap();
+        assert_eq!(options.waivers(), [unknown, stray]);
+        assert_eq!(options.waive([stray]).unwrap_err(), BadWaiver::Twice(Gate::StrayValues));
+    }
+}
