@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the tasks talk to a person")]
 
+mod bench;
 mod failure;
 mod sample;
 mod test;
@@ -18,6 +19,7 @@ enum Task {
     Test(test::Options),
     Tidy(tidy::Options),
     Sample(sample::Options),
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Tidy(options) => tidy::run(&options),
         Task::Sample(options) => sample::run(&options),
+        Task::Bench(options) => bench::run(&options),
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("error: {failure}");

@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
 }
 
 /// Makes schema and rows; what is there now, counted by the database.
-fn fill(url: &DatabaseUrl, projects: u64, seed: u64) -> Result<Vec<made::Count>, Failure> {
+pub(crate) fn fill(url: &DatabaseUrl, projects: u64, seed: u64) -> Result<Vec<made::Count>, Failure> {
     let mut connection = connect(url, Access::Create, "cargo xtask sample")
         .map_err(|error| Failure::new(error.to_string()))?;
     refuse_projects(&mut connection, url)?;

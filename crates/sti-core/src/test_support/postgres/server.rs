@@ -22,6 +22,10 @@ const READY_SECONDS: u64 = 60;
 /// A test database of a million projects and its log fit in less.
 const ROOM_NEEDED_KIB: u64 = 2 * 1024 * 1024;
 
+/// What a test gives up for speed, and the sessions that many tests at once need.
+const IN_A_HURRY: [&str; 4] =
+    ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"];
+
 /// Runs as a shell between us and the server. Commands come on its standard input, whose other end only this
 /// process holds: when that is gone, also by abort or `kill -9`, `read` fails and server and folder go too.
 /// The trap keeps an answer that nobody reads from ending it before that.
@@ -43,6 +47,7 @@ cd /; rm -rf "$folder"
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
     settings: Vec<String>,
+    as_installed: bool,
 }
 
 impl ServerOptions {
@@ -50,6 +55,14 @@ impl ServerOptions {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// With the settings that PostgreSQL comes with, its data in the temporary folder: what a benchmark needs, where a
+    /// test would rather be fast than durable.
+    #[must_use]
+    pub fn as_installed(mut self) -> Self {
+        self.as_installed = true;
+        self
     }
 
     /// Adds `-c name=value`; it wins over a default of the same name.
@@ -86,7 +99,7 @@ impl Server {
     /// When a program of PostgreSQL fails, or the server does not answer within a minute (its log is quoted).
     pub fn start(binaries: &Binaries, options: &ServerOptions) -> Result<Self, ServerError> {
         let account = Account::choose()?;
-        let base = base_folder(account)?;
+        let base = base_folder(account, !options.as_installed)?;
         let folder = tempfile::Builder::new()
             .prefix("sti-pg-")
             .tempdir_in(&base)
@@ -99,7 +112,11 @@ impl Server {
         let server = binaries.command(&binaries.folder().join("postgres"));
         command.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.arg(server.get_program()).arg("-D").arg(folder.path().join("data"));
-        for setting in settings(&base, folder.path()).iter().chain(&options.settings) {
+        let mut settings = settings(&base, folder.path(), options.as_installed);
+        if !options.as_installed {
+            settings.extend(IN_A_HURRY.map(str::to_owned));
+        }
+        for setting in settings.iter().chain(&options.settings) {
             command.args(["-c", setting]);
         }
         command.current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -212,13 +229,14 @@ impl Keeper {
     }
 }
 
-/// Shared memory if it is big enough, else the temporary folder, else `/tmp`; whatever `account` may write to.
-fn base_folder(account: Account) -> Result<PathBuf, ServerError> {
+/// Shared memory if it is wanted and big enough, else the temporary folder, else `/tmp`; whatever `account` may write
+/// to.
+fn base_folder(account: Account, memory: bool) -> Result<PathBuf, ServerError> {
     // The address of a socket is limited to 107 bytes, hence no long temporary folder.
     let short = |folder: &PathBuf| folder.as_os_str().len() < 70;
     let shared_memory = PathBuf::from("/dev/shm");
     let room = |folder: &PathBuf| free_kib(account, folder);
-    if room(&shared_memory).is_some_and(|kib| kib >= ROOM_NEEDED_KIB) {
+    if memory && room(&shared_memory).is_some_and(|kib| kib >= ROOM_NEEDED_KIB) {
         return Ok(shared_memory);
     }
     [env::temp_dir(), PathBuf::from("/tmp")]
@@ -256,16 +274,10 @@ fn make_cluster(binaries: &Binaries, account: Account, folder: &Path) -> Result<
     })
 }
 
-fn settings(base: &Path, folder: &Path) -> Vec<String> {
-    let mut settings = vec![
-        "listen_addresses=".to_owned(),
-        format!("unix_socket_directories={}", folder.display()),
-        "fsync=off".to_owned(),
-        "synchronous_commit=off".to_owned(),
-        "full_page_writes=off".to_owned(),
-        "max_connections=200".to_owned(),
-    ];
-    if base != Path::new("/dev/shm") {
+fn settings(base: &Path, folder: &Path, as_installed: bool) -> Vec<String> {
+    let mut settings =
+        vec!["listen_addresses=".to_owned(), format!("unix_socket_directories={}", folder.display())];
+    if base != Path::new("/dev/shm") && !as_installed {
         // Shared memory was found too small (containers often have 64 MB): parallel queries must not need it.
         settings.push("dynamic_shared_memory_type=mmap".to_owned());
     }

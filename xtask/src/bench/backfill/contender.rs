@@ -1,0 +1,127 @@
+//! The ways to fill the subtype tables that are measured beside each other.
+
+use std::fmt;
+use std::process::Command;
+use std::time::Instant;
+
+use diesel::sql_types::BigInt;
+use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection, sql_query};
+
+use super::row_by_row;
+use crate::bench::place::execute;
+use crate::bench::process::{Measured, measure};
+use crate::failure::{Failure, workspace};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contender {
+    /// One INSERT … SELECT per subtype table, each a transaction: what the database can do at best.
+    Raw,
+    /// `sti backfill`.
+    Backfill { workers: u32 },
+    /// `sti backfill --dry-run`, which writes nothing.
+    DryRun,
+    /// Each project read and its row inserted through diesel, a thousand in a transaction; of the first projects only.
+    RowByRow,
+}
+
+/// What one turn did.
+pub(super) struct Done {
+    pub(super) measured: Measured,
+    /// Rows written; for the dry run, that it found missing.
+    pub(super) rows: u64,
+}
+
+pub(super) const RAW: [&str; 2] = [
+    "INSERT INTO projects_schoolproject (project_id, course_name, course_code, teacher_name) \
+     SELECT id, COALESCE(course_name, ''), COALESCE(course_code, ''), COALESCE(teacher_name, '') \
+     FROM projects_project WHERE project_type = 'school' AND NOT is_draft",
+    "INSERT INTO projects_selfstudyproject (project_id, goal_description, study_frequency) \
+     SELECT id, COALESCE(goal_description, ''), COALESCE(study_frequency, '') \
+     FROM projects_project WHERE project_type = 'self_study' AND NOT is_draft",
+];
+
+impl Contender {
+    /// Whether its rows are all rows that are missing.
+    pub(super) fn writes_all(self) -> bool {
+        self != Self::RowByRow
+    }
+
+    pub(super) fn run(self, url: &str, projects: u64, arguments: &[String]) -> Result<Done, Failure> {
+        match self {
+            Self::Raw => {
+                let began = Instant::now();
+                for sql in RAW {
+                    execute(url, sql)?;
+                }
+                let measured = Measured { seconds: began.elapsed().as_secs_f64(), peak_kib: None };
+                Ok(Done { measured, rows: written(url)? })
+            }
+            Self::Backfill { workers } => {
+                let measured = measure(sti(url).arg(format!("--workers={workers}")).args(arguments))?;
+                Ok(Done { measured, rows: written(url)? })
+            }
+            Self::DryRun => {
+                let measured = measure(sti(url).arg("--dry-run"))?;
+                if written(url)? != 0 {
+                    return Err(Failure::new("the dry run wrote rows"));
+                }
+                Ok(Done { measured, rows: missing(url)? })
+            }
+            Self::RowByRow => row_by_row::run(url, projects),
+        }
+    }
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Raw => f.write_str("raw INSERT … SELECT"),
+            Self::Backfill { workers } => write!(f, "sti backfill --workers {workers}"),
+            Self::DryRun => f.write_str("sti backfill --dry-run"),
+            Self::RowByRow => f.write_str("row by row through diesel"),
+        }
+    }
+}
+
+/// `sti backfill` of the release build, as a service in dual mode would run beside it.
+fn sti(url: &str) -> Command {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), Into::into);
+    let mut command = Command::new(target.join("release/sti"));
+    command.args(["backfill", "--database-url", url]).env("ENABLE_STI", "true");
+    command
+}
+
+/// Rows of both subtype tables.
+fn written(url: &str) -> Result<u64, Failure> {
+    count(
+        url,
+        "SELECT (SELECT count(*) FROM projects_schoolproject) + (SELECT count(*) FROM projects_selfstudyproject) \
+         AS count",
+    )
+}
+
+/// Rows that [`RAW`] would write into empty tables.
+fn missing(url: &str) -> Result<u64, Failure> {
+    count(
+        url,
+        "SELECT count(*) AS count FROM projects_project WHERE project_type IN ('school', 'self_study') \
+         AND NOT is_draft",
+    )
+}
+
+fn count(url: &str, sql: &str) -> Result<u64, Failure> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let row: Row = match url.strip_prefix("sqlite:") {
+        None => {
+            sql_query(sql).get_result(&mut PgConnection::establish(url).map_err(Failure::during("connect"))?)
+        }
+        Some(path) => sql_query(sql)
+            .get_result(&mut SqliteConnection::establish(path).map_err(Failure::during("open the file"))?),
+    }
+    .map_err(Failure::during("count the rows"))?;
+    Ok(row.count.unsigned_abs())
+}
