@@ -100,6 +100,7 @@ fn words(event: &Event) -> Option<String> {
         Event::LeaseTaken { number, from } => {
             format!("chunk {number} is taken over from {from}, which is gone")
         }
+        Event::WorkerFailed { reason } => format!("one more worker stopped: {reason}"),
         Event::SweepDone { sweep, missing: 0 } => format!("sweep {sweep} is done; nothing is missing"),
         Event::SweepDone { sweep, missing } => {
             format!("sweep {sweep} is done; {} projects lack their row", number(*missing))
@@ -140,7 +141,7 @@ impl Observer for Lines {
 }
 
 fn waiting(owner: &str) -> String {
-    format!("waiting for the last chunk, which {owner} works on; its lease runs out within two minutes")
+    format!("waiting for the last chunk, which {owner} works on; its lease runs out by itself")
 }
 
 struct Bar {

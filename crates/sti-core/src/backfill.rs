@@ -13,15 +13,20 @@ mod last_run;
 mod lease;
 mod ledger;
 mod scope;
+mod size;
+mod sweep;
+mod terms;
 mod totals;
+mod worker;
 
-pub use config::{BackfillConfig, ChunkSize, InvalidChunkSize, Owner, StopSignal};
+pub use config::{BackfillConfig, Owner, StopSignal};
 pub use dry_run::{DryRun, dry_run};
 pub use engine::{Backfill, Ending};
 pub use error::BackfillError;
 pub use last_run::{LastRun, RunState, last_run};
 pub use ledger::RunId;
 pub use scope::Scope;
+pub use size::{ChunkSize, ChunkTime, InvalidChunkSize, InvalidChunkTime, Sizing};
 pub use totals::Totals;
 
 pub use crate::models::PerKind;

@@ -19,5 +19,8 @@ mod url;
 pub use connection::{Access, AnyConnection, ConnectError, MultiBackend, connect};
 pub use error::{DbError, Fault};
 pub use pool::{ConnectionManager, Pool, PooledConnection, pool};
-pub use transaction::{Failed, in_transaction, read_snapshot, write_transaction, write_transaction_phased};
+pub use transaction::{
+    Failed, in_transaction, lease_transaction, limited_transaction, read_snapshot, write_transaction,
+    write_transaction_phased,
+};
 pub use url::{Backend, DatabaseUrl, UrlError};

@@ -77,6 +77,33 @@ impl Keyset {
 }
 
 impl Keyset {
+    /// The range of exactly the next `size` projects, whatever they are; `None` when there are fewer. Reads only
+    /// that page. No locks.
+    ///
+    /// # Errors
+    /// As of [`Keyset::next_range`].
+    pub fn next_full_range(
+        self,
+        connection: &mut AnyConnection,
+        size: u32,
+    ) -> Result<Option<(KeyRange, Self)>, DbError> {
+        let page = |bound: &str, offset: &str| {
+            format!("SELECT p.id FROM {PARENT} p WHERE {bound} ORDER BY p.id LIMIT 1 OFFSET {offset}")
+        };
+        let skipped = i64::from(size.saturating_sub(1));
+        let found: Vec<Key> = match self.after {
+            None => diesel::sql_query(page("TRUE", "$1")).bind::<BigInt, _>(skipped).load(connection),
+            Some(after) => diesel::sql_query(page("p.id > $1", "$2"))
+                .bind::<DbUuid, _>(after)
+                .bind::<BigInt, _>(skipped)
+                .load(connection),
+        }
+        .doing("reading the next range of keys")?;
+        Ok(found
+            .first()
+            .map(|Key { id }| (KeyRange { after: self.after, through: *id }, Self { after: Some(*id) })))
+    }
+
     /// SQL: the condition, order and limit of the next page of at most `size` rows, for a statement that selects
     /// the rows themselves; `key` is their column. It begins with ` AND ` and ends the statement.
     #[must_use]

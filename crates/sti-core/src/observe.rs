@@ -52,6 +52,12 @@ pub enum Event {
         /// Who holds the lease.
         owner: String,
     },
+    /// A worker of this process could not go on. The others finish their chunk and stop. (The first failure is also
+    /// what the backfill returns.)
+    WorkerFailed {
+        /// Why.
+        reason: String,
+    },
     /// A sweep came to the end of the keys.
     SweepDone {
         /// Which one.

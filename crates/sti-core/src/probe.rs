@@ -15,6 +15,8 @@ pub enum Step {
     Record,
     /// The next statement is COMMIT.
     Commit,
+    /// All chunks of a sweep are done; the next statement counts what is missing. No transaction is open.
+    EndSweep,
 }
 
 /// What a test takes out of an engine.

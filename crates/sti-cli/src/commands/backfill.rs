@@ -7,7 +7,9 @@ use std::io::IsTerminal as _;
 use sti_cli::answer::{EXIT_CODES, say};
 use sti_cli::telemetry::Textfile;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, flag, progress, signals};
-use sti_core::backfill::{Backfill, BackfillConfig, BackfillError, ChunkSize, Ending, Owner, Scope, dry_run};
+use sti_core::backfill::{
+    Backfill, BackfillConfig, BackfillError, ChunkSize, ChunkTime, Ending, Owner, Scope, Sizing, dry_run,
+};
 use sti_core::db::{Access, connect};
 use sti_core::observe::Observer;
 use sti_core::repository::WriteMode;
@@ -23,9 +25,17 @@ use self::report::{DryRunReport, RunReport};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Options {
-    /// Projects in a chunk, 1 to 50000: they are locked together until the chunk commits.
-    #[arg(long, value_name = "N", default_value_t = ChunkSize::default().get(), value_parser = chunk_size)]
-    chunk: u32,
+    /// Projects in every chunk, 1 to 50000: they are locked together until the chunk commits. Without it the size
+    /// follows --target-ms.
+    #[arg(long, value_name = "N", value_parser = chunk_size, conflicts_with = "target_ms")]
+    chunk: Option<ChunkSize>,
+    /// How long a chunk should take, 10 to 10000 ms: the size is fitted to it, between 50 and 50000 projects.
+    #[arg(long, value_name = "MS", default_value = "250", value_parser = chunk_time)]
+    target_ms: ChunkTime,
+    /// Chunks worked on at a time, 1 to 64, each on a connection of its own. On SQLite always one, since it has one
+    /// writer. More processes, also on other machines, may join the same run.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    workers: u8,
     /// Count what would be done, exactly, in a read-only transaction; write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -46,9 +56,15 @@ pub(crate) struct Options {
     metrics_textfile: Option<std::path::PathBuf>,
 }
 
-fn chunk_size(text: &str) -> Result<u32, String> {
+fn chunk_size(text: &str) -> Result<ChunkSize, String> {
     let projects = text.parse::<u32>().map_err(|_| format!("expected 1 to {}", ChunkSize::MAX))?;
-    ChunkSize::new(projects).map(ChunkSize::get).map_err(|e| e.to_string())
+    ChunkSize::new(projects).map_err(|e| e.to_string())
+}
+
+fn chunk_time(text: &str) -> Result<ChunkTime, String> {
+    let expected = || format!("expected {} to {}", ChunkTime::MIN, ChunkTime::MAX);
+    let ms = text.parse::<u32>().map_err(|_| expected())?;
+    ChunkTime::from_ms(ms).map_err(|e| e.to_string())
 }
 
 pub(crate) fn run(options: &Options, common: &Common) -> Answer {
@@ -87,7 +103,8 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     let host = gethostname::gethostname().to_string_lossy().into_owned();
     let mut config = BackfillConfig::new(Owner::this_process(&host));
     config.scope = scope;
-    config.chunk = ChunkSize::new(options.chunk)?;
+    config.sizing = options.chunk.map_or(Sizing::Aimed(options.target_ms), Sizing::Pinned);
+    config.workers = options.workers.into();
     config.restart = options.restart;
     signals::stop_on_interrupt(&config.stop)?;
     // Opened once before anything else, so that a wrong URL is told at once.

@@ -82,7 +82,7 @@ fn metrics_go_to_a_textfile() {
     migrate(&database);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sti.prom");
-    let arguments = ["backfill", "--metrics-textfile", path.to_str().unwrap()];
+    let arguments = ["backfill", "--chunk", "1000", "--metrics-textfile", path.to_str().unwrap()];
     let output = sti_on(&database, &arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
     let text = std::fs::read_to_string(&path).unwrap();

@@ -8,25 +8,12 @@ use diesel::sql_types::{BigInt, Text};
 use super::config::BackfillConfig;
 use super::error::BackfillError;
 use super::lease::Lease;
+use super::terms::Terms;
 use super::totals::Totals;
-use crate::db::dialect::{self, Limits};
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, Failed, write_transaction_phased};
+use crate::db::{AnyConnection, Failed, dialect, limited_transaction};
 use crate::probe::Step;
 use crate::subtype_rows::fill::{self, Outcome};
-
-/// The longest run of one statement of a chunk. A chunk has two that matter, so a lease
-/// ([`super::lease::LEASE_SECONDS`]) outlasts it.
-pub(super) const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
-
-/// The longest wait for one lock, on a server with the default `deadlock_timeout`.
-const LOCK_LIMIT: Duration = Duration::from_millis(300);
-
-/// The limits of a chunk's transaction.
-pub(super) fn limits(connection: &mut AnyConnection) -> Result<Limits, diesel::result::Error> {
-    let lock = dialect::lock_limit(connection, LOCK_LIMIT)?;
-    Ok(Limits { lock, statement: STATEMENT_LIMIT })
-}
 
 /// Works on the chunk of `lease` and commits it.
 ///
@@ -35,12 +22,11 @@ pub(super) fn limits(connection: &mut AnyConnection) -> Result<Limits, diesel::r
 pub(super) fn run(
     connection: &mut AnyConnection,
     lease: &Lease,
-    limits: Limits,
+    terms: Terms,
     config: &BackfillConfig,
 ) -> Result<(Totals, Duration), Failed<BackfillError>> {
     let begun = Instant::now();
-    let totals = write_transaction_phased(connection, |connection| {
-        dialect::limit_transaction(connection, limits).doing("limiting the transaction")?;
+    let totals = limited_transaction(connection, terms.limits, |connection| {
         hold(connection, lease)?;
         let condition = config.scope.sweep_condition_sql(lease.sweep, dialect::backend(connection));
         let outcome = fill::fill(connection, &lease.range, &condition, &config.probe)?;

@@ -2,47 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::scope::Scope;
+use super::size::Sizing;
 use crate::probe::Probe;
-
-/// Projects in a chunk: 1 to 50,000. A chunk's projects are locked together until it commits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkSize(u32);
-
-/// A number that is no chunk size.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0} is no chunk size: expected 1 to {max} projects", max = ChunkSize::MAX)]
-pub struct InvalidChunkSize(u32);
-
-impl ChunkSize {
-    /// The greatest chunk: its locks would be felt beyond it.
-    pub const MAX: u32 = 50_000;
-
-    /// Checks a chunk size.
-    ///
-    /// # Errors
-    /// 0, or more than [`ChunkSize::MAX`].
-    pub const fn new(projects: u32) -> Result<Self, InvalidChunkSize> {
-        if projects == 0 || projects > Self::MAX {
-            Err(InvalidChunkSize(projects))
-        } else {
-            Ok(Self(projects))
-        }
-    }
-
-    /// The number of projects.
-    #[must_use]
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for ChunkSize {
-    fn default() -> Self {
-        Self(1000)
-    }
-}
 
 /// Who works on a chunk, as the ledger names it: host, process id, and a nonce that tells two processes with the
 /// same id apart.
@@ -88,24 +52,47 @@ impl std::fmt::Display for Owner {
 
 /// Asks a backfill to stop after the chunk that is under way. Clones are the same signal.
 #[derive(Clone, Debug, Default)]
-pub struct StopSignal(Arc<AtomicBool>);
+pub struct StopSignal {
+    asked: Arc<AtomicBool>,
+    /// A signal that counts as this one.
+    above: Option<Arc<AtomicBool>>,
+}
 
 impl StopSignal {
     /// Asks.
     pub fn stop(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.asked.store(true, Ordering::SeqCst);
+    }
+
+    /// A signal that is set with this one, and can be set without it.
+    pub(super) fn below(&self) -> Self {
+        Self { asked: Arc::default(), above: Some(Arc::clone(&self.asked)) }
+    }
+
+    /// Rests for so long; less if it is set in the meantime.
+    pub(super) fn rest(&self, time: Duration) {
+        const STEP: Duration = Duration::from_millis(50);
+        let begun = Instant::now();
+        while !self.is_set() {
+            let left = time.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(STEP));
+        }
     }
 
     /// Whether it has been asked.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        let set = |flag: &Arc<AtomicBool>| flag.load(Ordering::SeqCst);
+        set(&self.asked) || self.above.as_ref().is_some_and(set)
     }
 
     /// The flag itself, for a signal handler to set.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.asked)
     }
 }
 
@@ -115,7 +102,10 @@ pub struct BackfillConfig {
     /// Which projects. Binds a resume.
     pub scope: Scope,
     /// How many projects a chunk locks. May change between resumes.
-    pub chunk: ChunkSize,
+    pub sizing: Sizing,
+    /// How many chunks are worked on at a time, each on a thread and a connection of its own; 0 counts as 1. SQLite
+    /// has one writer at a time, so it is always one there. May change between resumes.
+    pub workers: usize,
     /// Gives up the run that is under way, if there is one, and begins anew.
     pub restart: bool,
     /// Who does it.
@@ -130,12 +120,13 @@ pub struct BackfillConfig {
 }
 
 impl BackfillConfig {
-    /// Non-draft projects in chunks of the default size.
+    /// Non-draft projects, one worker, chunks of 250 ms.
     #[must_use]
     pub fn new(owner: Owner) -> Self {
         Self {
             scope: Scope::default(),
-            chunk: ChunkSize::default(),
+            sizing: Sizing::default(),
+            workers: 1,
             restart: false,
             owner,
             stop: StopSignal::default(),
@@ -150,16 +141,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunk_sizes_have_bounds() {
-        assert_eq!(
-            ChunkSize::new(0).unwrap_err().to_string(),
-            "0 is no chunk size: expected 1 to 50000 projects"
-        );
-        assert!(ChunkSize::new(50_001).is_err());
-        assert_eq!(ChunkSize::new(1).unwrap().get(), 1);
-    }
-
-    #[test]
     fn only_a_process_of_this_machine_can_be_known_to_be_dead() {
         let me = Owner::this_process("ship");
         assert!(!me.knows_to_be_dead(&me.to_string()), "this process lives");
@@ -167,5 +148,16 @@ mod tests {
         assert!(!me.knows_to_be_dead("garbage"));
         assert!(me.knows_to_be_dead(&format!("ship/{}/x", me.pid)), "the same id, an earlier process");
         assert!(me.knows_to_be_dead("ship/999999999/x"), "no such process");
+    }
+
+    #[test]
+    fn a_signal_below_is_set_with_the_one_above_it_and_not_the_other_way() {
+        let above = StopSignal::default();
+        let (below, beside) = (above.below(), above.below());
+        below.stop();
+        assert!(below.is_set() && !above.is_set() && !beside.is_set());
+        above.stop();
+        assert!(beside.is_set());
+        beside.rest(Duration::from_secs(3600));
     }
 }

@@ -1,24 +1,16 @@
-//! The engine: takes leases, works on their chunks, retries, moves from sweep to sweep, and ends.
+//! The engine: begins or takes up a run, sets its workers to work side by side, and says how it ended.
 
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::chunk;
-use super::config::BackfillConfig;
+use super::config::{BackfillConfig, StopSignal};
 use super::error::BackfillError;
-use super::lease::{self, Lease, Next, Standing};
 use super::ledger::{self, RunId};
+use super::size::Sizer;
+use super::terms::Terms;
 use super::totals::Totals;
-use crate::db::dialect::Limits;
-use crate::db::error::{DbError, Doing as _, Fault};
-use crate::db::{AnyConnection, ConnectError, Failed, retry, write_transaction};
+use super::worker::Worker;
+use crate::db::{AnyConnection, Backend, ConnectError, dialect};
 use crate::observe::{Event, Observer};
-
-/// The last sweep: the first one, and five to catch up.
-const LAST_SWEEP: i32 = 6;
-
-/// How long to wait before looking again whether another process has finished its chunk.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// How a backfill ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -50,20 +42,30 @@ pub struct Backfill {
     pub here: Totals,
 }
 
-struct Engine<'a> {
-    connect: &'a (dyn Fn() -> Result<AnyConnection, ConnectError> + Sync),
-    config: &'a BackfillConfig,
-    observer: &'a dyn Observer,
-    run: RunId,
+/// What the workers of a process share.
+pub(super) struct Engine<'a> {
+    pub connect: &'a (dyn Fn() -> Result<AnyConnection, ConnectError> + Sync),
+    pub config: &'a BackfillConfig,
+    pub observer: &'a dyn Observer,
+    pub run: RunId,
+    pub terms: Terms,
+    /// Set when the caller asks for a stop, and when a worker fails.
+    pub stop: StopSignal,
+    pub sizer: Mutex<Sizer>,
+    /// The last sweep that was ended here.
+    pub ended_sweep: Mutex<i32>,
     here: Mutex<Totals>,
+    outcome: Mutex<Outcome>,
 }
 
 impl Backfill {
     /// Runs a backfill: takes up the run that is under way, or begins one, and works on its chunks until the run is
     /// complete or `config.stop` is set.
     ///
-    /// Each chunk locks its projects (FOR NO KEY UPDATE, in key order) until it commits, waits at most 300 ms for one
-    /// lock, and is retried 5 times with growing rests. Between chunks nothing is locked.
+    /// Opens one connection for each of `config.workers`, and works on as many chunks at a time. Each chunk locks its
+    /// projects (FOR NO KEY UPDATE, in key order) until it commits, waits at most 300 ms for one lock, and is retried 5
+    /// times with growing rests. Between chunks nothing is locked. When one worker fails, the others finish their
+    /// chunk and stop.
     ///
     /// # Errors
     /// [`BackfillError`]; what had been committed stays, and [`BackfillError::is_resumable`] says whether the same
@@ -87,6 +89,13 @@ impl Backfill {
     ) -> Result<Self, BackfillError> {
         let mut connection = connect()?;
         super::dry_run::check_schema(&mut connection)?;
+        let terms = Terms::read(&mut connection, config.sizing).map_err(BackfillError::NotBegun)?;
+        let workers = match dialect::backend(&connection) {
+            Backend::Postgres => config.workers.max(1),
+            Backend::Sqlite => 1,
+        };
+        // All of them now: a server that has no room for them says so before anything is written.
+        let mut connections = (1..workers).map(|_| connect()).collect::<Result<Vec<_>, _>>()?;
         let not_begun = |error| match error {
             BackfillError::Database(error) => BackfillError::NotBegun(error),
             other => other,
@@ -99,182 +108,106 @@ impl Backfill {
             eligible: begun.eligible,
             totals,
         });
-        let engine = Engine { connect, config, observer, run: begun.run, here: Mutex::default() };
-        // One worker. The pool is where more of them will stand side by side.
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(1)
-            .thread_name(|index| format!("backfill-{index}"))
-            .build()
-            .map_err(|e| BackfillError::Threads(e.to_string()))?;
-        let ending = pool.install(|| engine.work(&mut connection))?;
+        let engine = Engine {
+            connect,
+            config,
+            observer,
+            run: begun.run,
+            terms,
+            stop: config.stop.below(),
+            sizer: Mutex::new(Sizer::new(config.sizing)),
+            ended_sweep: Mutex::default(),
+            here: Mutex::default(),
+            outcome: Mutex::default(),
+        };
+        connections.push(connection);
+        let (ending, mut connection) = engine.work(connections)?;
         let totals = ledger::totals(&mut connection, begun.run)?;
         if matches!(ending, Ending::Complete | Ending::StillMissing(_)) {
             observer.event(&Event::RunFinished { totals, complete: ending == Ending::Complete });
         }
-        let here = *engine.here.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let here = *lock(&engine.here);
         Ok(Self { run: begun.run, resumed: begun.resumed, ending, totals, here })
     }
 }
 
 impl Engine<'_> {
-    /// The loop of a worker.
-    fn work(&self, connection: &mut AnyConnection) -> Result<Ending, BackfillError> {
-        let limits = chunk::limits(connection).doing("reading deadlock_timeout")?;
-        loop {
-            if self.config.stop.is_set() {
-                return Ok(Ending::Stopped);
+    /// Sets a worker to work on each connection, waits for all of them, and gives back how the run ended for this
+    /// process, with one of the connections.
+    fn work(&self, connections: Vec<AnyConnection>) -> Result<(Ending, AnyConnection), BackfillError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(connections.len())
+            .thread_name(|index| format!("backfill-{index}"))
+            .build()
+            .map_err(|e| BackfillError::Threads(e.to_string()))?;
+        let connections = Mutex::new(connections);
+        pool.broadcast(|_| {
+            // There are as many connections as threads.
+            let Some(connection) = lock(&connections).pop() else { return };
+            let mut worker = Worker { engine: self, connection };
+            match worker.work() {
+                Ok(ending) => lock(&self.outcome).ended(ending),
+                Err(error) => self.failed(error),
             }
-            match self.next(connection)? {
-                Next::Chunk(lease) => self.work_on(connection, &lease, limits)?,
-                Next::Wait(owner) => {
-                    self.observer.event(&Event::WaitingForLease { owner });
-                    std::thread::sleep(LOOK_AGAIN);
-                }
-                Next::SweepDone(sweep) => {
-                    if let Some(ending) = self.end_sweep(connection, sweep)? {
-                        return Ok(ending);
-                    }
-                }
-                Next::RunOver => return Ok(Ending::EndedElsewhere),
+            lock(&connections).push(worker.connection);
+        });
+        let Outcome { ending, failure } = std::mem::take(&mut *lock(&self.outcome));
+        let over = matches!(ending, Some(Ending::Complete | Ending::StillMissing(_)));
+        match (failure, lock(&connections).pop()) {
+            (Some(error), _) if !over => Err(error),
+            (error, Some(connection)) => {
+                // Another worker ended the run all the same, so this one's failure cost nothing.
+                error.into_iter().for_each(|error| self.tell_failure(&error));
+                Ok((ending.unwrap_or(Ending::Stopped), connection))
             }
+            (_, None) => unreachable!("every worker gives its connection back"),
         }
     }
 
-    /// The next lease; on SQLite another process may hold the file, so this too is tried again.
-    fn next(&self, connection: &mut AnyConnection) -> Result<Next, BackfillError> {
-        let mut retried = 0;
-        loop {
-            match lease::next(connection, self.run, self.config) {
-                Ok(next) => return Ok(next),
-                Err(error) => {
-                    let error = BackfillError::from(error);
-                    self.rest(connection, error, &mut retried, 0)?;
-                }
-            }
+    /// A worker could not go on: the others stop after their chunk. The first failure is what the run is said to have
+    /// failed of; the others are told as they come.
+    fn failed(&self, error: BackfillError) {
+        self.stop.stop();
+        let mut outcome = lock(&self.outcome);
+        if outcome.failure.is_none() {
+            outcome.failure = Some(error);
+        } else {
+            self.tell_failure(&error);
         }
     }
 
-    /// Works on a chunk until it is committed, here or by somebody who took the lease over.
-    fn work_on(
-        &self,
-        connection: &mut AnyConnection,
-        lease: &Lease,
-        limits: Limits,
-    ) -> Result<(), BackfillError> {
-        if let Some(from) = &lease.taken_from {
-            self.observer.event(&Event::LeaseTaken { number: lease.number, from: from.clone() });
-        }
-        let mut retried = 0;
-        loop {
-            let begun = std::time::Instant::now();
-            let (error, at_commit) = match chunk::run(connection, lease, limits, self.config) {
-                Ok((totals, duration)) => {
-                    self.committed(lease, totals, duration);
-                    return Ok(());
-                }
-                Err(Failed::Body(BackfillError::LeaseLost { .. })) => return Ok(()),
-                Err(Failed::Body(error)) => (error, false),
-                Err(Failed::Begin(source)) => (failed("beginning", lease, source), false),
-                Err(Failed::Commit(source)) => (failed("committing", lease, source), true),
-            };
-            let lost = error.fault() == Fault::ConnectionLost;
-            self.rest(connection, error, &mut retried, lease.number)?;
-            if at_commit && lost {
-                match self.ask(connection, lease)? {
-                    Standing::Done => {
-                        let totals = self.read_back(connection, lease)?;
-                        self.committed(lease, totals, begun.elapsed());
-                        return Ok(());
-                    }
-                    Standing::Lost => return Ok(()),
-                    Standing::Open => {}
-                }
-            }
-        }
+    fn tell_failure(&self, error: &BackfillError) {
+        self.observer.event(&Event::WorkerFailed { reason: error.to_string() });
     }
 
-    fn committed(&self, lease: &Lease, totals: Totals, duration: Duration) {
-        *self.here.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += totals;
-        self.observer.event(&Event::ChunkDone { sweep: lease.sweep, number: lease.number, totals, duration });
-    }
-
-    /// Asks the ledger what became of a chunk whose COMMIT was not answered, before anything else is done.
-    fn ask(&self, connection: &mut AnyConnection, lease: &Lease) -> Result<Standing, BackfillError> {
-        lease::standing(connection, lease)
-            .map_err(|e| BackfillError::Unknown { number: lease.number, source: Box::new(e.into()) })
-    }
-
-    fn read_back(&self, connection: &mut AnyConnection, lease: &Lease) -> Result<Totals, BackfillError> {
-        Ok(ledger::chunk_totals(connection, lease.chunk)?)
-    }
-
-    /// Rests before the next try when `error` is one that passes; gives it back when it is not, or came too often.
-    /// A lost connection is opened anew.
-    fn rest(
-        &self,
-        connection: &mut AnyConnection,
-        error: BackfillError,
-        retried: &mut u32,
-        number: i32,
-    ) -> Result<(), BackfillError> {
-        let passes = matches!(
-            error.fault(),
-            Fault::Transient | Fault::LockTimeout | Fault::StatementTimeout | Fault::ConnectionLost
-        );
-        if !passes || *retried >= retry::RETRIES || self.config.stop.is_set() {
-            return Err(error);
-        }
-        *retried += 1;
-        let rest = retry::rest(*retried);
-        let reason = error.to_string();
-        self.observer.event(&Event::ChunkRetried { number, retry: *retried, reason, rest });
-        std::thread::sleep(rest);
-        if error.fault() == Fault::ConnectionLost {
-            // A server that restarts refuses connections for a while: each refusal counts as a try.
-            loop {
-                match (self.connect)() {
-                    Ok(opened) => {
-                        *connection = opened;
-                        break;
-                    }
-                    Err(refused) if *retried >= retry::RETRIES => return Err(refused.into()),
-                    Err(_) => {
-                        *retried += 1;
-                        std::thread::sleep(retry::rest(*retried));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// All chunks of a sweep are done: is anything missing? Then another sweep, unless this was the last one.
-    fn end_sweep(&self, connection: &mut AnyConnection, sweep: i32) -> Result<Option<Ending>, BackfillError> {
-        let missing = ledger::missing(connection, self.config.scope)?;
-        self.observer.event(&Event::SweepDone { sweep, missing });
-        write_transaction(connection, |connection| {
-            let run = ledger::lock_run(connection, self.run)?;
-            if run.state != "active" {
-                return Ok(Some(Ending::EndedElsewhere));
-            }
-            if run.sweep != sweep {
-                return Ok(None);
-            }
-            if missing == 0 {
-                ledger::finish(connection, self.run, None)?;
-                return Ok(Some(Ending::Complete));
-            }
-            if sweep >= LAST_SWEEP {
-                let reason = format!("{missing} projects still lack their row after sweep {sweep}");
-                ledger::finish(connection, self.run, Some(&reason))?;
-                return Ok(Some(Ending::StillMissing(missing)));
-            }
-            ledger::next_sweep(connection, self.run)?;
-            Ok(None)
-        })
+    /// A chunk was committed here.
+    pub(super) fn committed(&self, totals: Totals) {
+        *lock(&self.here) += totals;
     }
 }
 
-fn failed(what: &str, lease: &Lease, source: diesel::result::Error) -> BackfillError {
-    DbError { doing: format!("{what} chunk {}", lease.number), source }.into()
+/// How the workers ended, taken together.
+#[derive(Default)]
+struct Outcome {
+    ending: Option<Ending>,
+    failure: Option<BackfillError>,
+}
+
+impl Outcome {
+    /// One worker sees how the run ended, the others only that it has.
+    fn ended(&mut self, ending: Ending) {
+        let tells = |ending| match ending {
+            Ending::Complete | Ending::StillMissing(_) => 2,
+            Ending::EndedElsewhere => 1,
+            Ending::Stopped => 0,
+        };
+        if self.ending.is_none_or(|known| tells(ending) > tells(known)) {
+            self.ending = Some(ending);
+        }
+    }
+}
+
+/// A worker that panicked takes the process with it; its lock is no reason for another panic.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,15 +7,12 @@ use uuid::Uuid;
 
 use super::config::{BackfillConfig, Owner};
 use super::ledger::{self, RunId};
+use super::terms::Terms;
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
-use crate::db::{AnyConnection, dialect, write_transaction};
+use crate::db::{AnyConnection, dialect, lease_transaction};
 use crate::keyset::{KeyRange, Keyset};
 use crate::models::ProjectId;
-
-/// How long a lease is good for, in seconds: longer than the statements of a chunk may take together
-/// ([`super::chunk::STATEMENT_LIMIT`]), so that it needs no renewal.
-pub(super) const LEASE_SECONDS: u64 = 120;
 
 /// The right to commit one chunk.
 #[derive(Clone, Debug)]
@@ -24,6 +21,8 @@ pub(super) struct Lease {
     pub sweep: i32,
     pub number: i32,
     pub range: KeyRange,
+    /// How many projects there were in the range when it was cut, where that is known.
+    pub keys: Option<u32>,
     pub token: String,
     /// Who held it before, when it was taken over.
     pub taken_from: Option<String>,
@@ -34,18 +33,27 @@ pub(super) struct Lease {
 pub(super) enum Next {
     /// This chunk.
     Chunk(Lease),
-    /// Wait: this other process still works on the last chunks of the sweep.
+    /// Wait: somebody, or another worker of this process, still works on the last chunks of the sweep.
     Wait(String),
     /// All chunks of this sweep are done.
-    SweepDone(i32),
+    SweepDone(Swept),
     /// The run has ended.
     RunOver,
+}
+
+/// The end of a sweep, as it was seen under the lock of the run's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Swept {
+    pub sweep: i32,
+    pub through: Option<ProjectId>,
 }
 
 #[derive(diesel::QueryableByName)]
 struct Open {
     #[diesel(sql_type = BigInt)]
     id: i64,
+    #[diesel(sql_type = Integer)]
+    sweep: i32,
     #[diesel(sql_type = Integer)]
     number: i32,
     #[diesel(sql_type = Nullable<DbUuid>)]
@@ -66,44 +74,69 @@ struct Inserted {
     number: i32,
 }
 
-/// Finds the next chunk of a run and takes its lease: first one that a dead process left, then a new one. Locks the
-/// run's row for as long as that takes.
+/// Finds the next chunk of a run and takes its lease: first one that a dead process left, then a new one of `size`
+/// projects. Locks the run's row for as long as that takes; a chunk that somebody works on at this moment is not
+/// waited for.
 pub(super) fn next(
     connection: &mut AnyConnection,
     run: RunId,
     config: &BackfillConfig,
+    terms: Terms,
+    size: u32,
 ) -> Result<Next, DbError> {
-    write_transaction(connection, |connection| {
+    lease_transaction(connection, |connection| {
         let state = ledger::lock_run(connection, run)?;
         if state.state != "active" {
             return Ok(Next::RunOver);
         }
         let open = open_leases(connection, run)?;
-        let orphan = open.iter().find(|open| open.expired || config.owner.knows_to_be_dead(&open.owner));
-        if let Some(orphan) = orphan {
-            return take_over(connection, orphan, state.sweep, &config.owner).map(Next::Chunk);
+        let orphans = open.iter().filter(|open| open.expired || config.owner.knows_to_be_dead(&open.owner));
+        for orphan in orphans {
+            if let Some(lease) = take_over(connection, orphan, &config.owner, terms)? {
+                return Ok(Next::Chunk(lease));
+            }
         }
-        let condition = config.scope.sweep_condition_sql(state.sweep, dialect::backend(connection));
         let walk = Keyset::after(state.leased_through);
-        match walk.next_range(connection, &condition_of_bounds(state.sweep, condition), config.chunk.get())? {
-            Some((range, _)) => lease(connection, run, state.sweep, range, &config.owner).map(Next::Chunk),
+        // The first sweep cuts its chunks from all keys, so that a chunk reads nothing but its own range; a catch-up
+        // sweep from the keys that lack their row, which are few.
+        let full = if state.sweep <= 1 { walk.next_full_range(connection, size)? } else { None };
+        let keys = full.is_some().then_some(size);
+        let range = match full {
+            Some(full) => Some(full),
+            None if state.sweep <= 1 => walk.next_range(connection, "TRUE", size)?,
+            None => {
+                let condition = config.scope.sweep_condition_sql(state.sweep, dialect::backend(connection));
+                walk.next_range(connection, &condition, size)?
+            }
+        };
+        match range {
+            Some((range, _)) => {
+                let new = New { run, sweep: state.sweep, range, keys };
+                lease(connection, new, &config.owner, terms).map(Next::Chunk)
+            }
             None => Ok(match open.into_iter().next() {
                 Some(open) => Next::Wait(open.owner),
-                None => Next::SweepDone(state.sweep),
+                None => Next::SweepDone(Swept { sweep: state.sweep, through: state.leased_through }),
             }),
         }
     })
 }
 
-/// The first sweep cuts its chunks from all keys, so that a chunk reads nothing but its own range; a catch-up sweep
-/// from the keys that lack their row, which are few.
-fn condition_of_bounds(sweep: i32, condition: String) -> String {
-    if sweep <= 1 { "TRUE".to_owned() } else { condition }
+/// Whether, under the lock of the run's row, the sweep is still at the end where it was seen: nobody has taken a lease
+/// since, for a project that came behind the last key.
+pub(super) fn is_still_swept(
+    connection: &mut AnyConnection,
+    run: RunId,
+    state: &ledger::Run,
+    swept: Swept,
+) -> Result<bool, DbError> {
+    let here = Swept { sweep: state.sweep, through: state.leased_through };
+    Ok(here == swept && open_leases(connection, run)?.is_empty())
 }
 
 fn open_leases(connection: &mut AnyConnection, run: RunId) -> Result<Vec<Open>, DbError> {
     diesel::sql_query(format!(
-        "SELECT id, number, after_id, through_id, owner, lease_expires_at < {} AS expired \
+        "SELECT id, sweep, number, after_id, through_id, owner, lease_expires_at < {} AS expired \
          FROM sti_backfill_chunk WHERE run_id = $1 AND state = 'leased' ORDER BY id",
         dialect::backend(connection).now()
     ))
@@ -112,40 +145,48 @@ fn open_leases(connection: &mut AnyConnection, run: RunId) -> Result<Vec<Open>, 
     .doing("reading the open leases")
 }
 
+/// Takes a lease that has run out; `None` when its chunk is being worked on all the same.
 fn take_over(
     connection: &mut AnyConnection,
     open: &Open,
-    sweep: i32,
     owner: &Owner,
-) -> Result<Lease, DbError> {
+    terms: Terms,
+) -> Result<Option<Lease>, DbError> {
     let token = Uuid::new_v4().to_string();
-    diesel::sql_query(format!(
+    let backend = dialect::backend(connection);
+    let taken = diesel::sql_query(format!(
         "UPDATE sti_backfill_chunk SET token = $1, owner = $2, attempts = attempts + 1, lease_expires_at = {} \
-         WHERE id = $3 AND state = 'leased'",
-        dialect::backend(connection).now_plus(LEASE_SECONDS)
+         WHERE id = (SELECT id FROM sti_backfill_chunk WHERE id = $3 AND state = 'leased' {})",
+        backend.now_plus(terms.lease_seconds()),
+        backend.lock_free_rows(),
     ))
     .bind::<Text, _>(&token)
     .bind::<Text, _>(owner.to_string())
     .bind::<BigInt, _>(open.id)
     .execute(connection)
     .doing(format!("taking over chunk {}", open.number))?;
-    Ok(Lease {
+    Ok((taken == 1).then(|| Lease {
         chunk: open.id,
-        sweep,
+        sweep: open.sweep,
         number: open.number,
         range: KeyRange { after: open.after_id, through: open.through_id },
+        keys: None,
         token,
         taken_from: Some(open.owner.clone()),
-    })
+    }))
 }
 
-fn lease(
-    connection: &mut AnyConnection,
+/// A chunk that is to be cut.
+#[derive(Clone, Copy)]
+struct New {
     run: RunId,
     sweep: i32,
     range: KeyRange,
-    owner: &Owner,
-) -> Result<Lease, DbError> {
+    keys: Option<u32>,
+}
+
+fn lease(connection: &mut AnyConnection, new: New, owner: &Owner, terms: Terms) -> Result<Lease, DbError> {
+    let New { run, sweep, range, keys } = new;
     let token = Uuid::new_v4().to_string();
     let Inserted { id, number } = diesel::sql_query(format!(
         "INSERT INTO sti_backfill_chunk \
@@ -153,7 +194,7 @@ fn lease(
          SELECT $1, $2, COALESCE(max(number), 0) + 1, $3, $4, 'leased', $5, $6, {} \
          FROM sti_backfill_chunk WHERE run_id = $1 AND sweep = $2 \
          RETURNING id, number",
-        dialect::backend(connection).now_plus(LEASE_SECONDS)
+        dialect::backend(connection).now_plus(terms.lease_seconds())
     ))
     .bind::<BigInt, _>(run.0)
     .bind::<Integer, _>(sweep)
@@ -168,7 +209,7 @@ fn lease(
         .bind::<BigInt, _>(run.0)
         .execute(connection)
         .doing("moving the run's cursor")?;
-    Ok(Lease { chunk: id, sweep, number, range, token, taken_from: None })
+    Ok(Lease { chunk: id, sweep, number, range, keys, token, taken_from: None })
 }
 
 /// What the ledger says of a chunk whose COMMIT was not answered.

@@ -46,6 +46,15 @@ impl Backend {
         }
     }
 
+    /// [`Self::lock_rows`], passing over those that somebody else has locked.
+    #[must_use]
+    pub const fn lock_free_rows(self) -> &'static str {
+        match self {
+            Self::Postgres => "FOR NO KEY UPDATE SKIP LOCKED",
+            Self::Sqlite => "",
+        }
+    }
+
     /// The clause at the end of a SELECT that locks its rows so that they can be deleted: against every writer
     /// and against foreign keys that would refer to them.
     #[must_use]
@@ -103,6 +112,26 @@ impl Backend {
         }
     }
 
+    /// [`Self::begin_write`] and [`limit_transaction`] in one message to the server.
+    pub(super) fn begin_limited(self, limits: Limits) -> String {
+        match self {
+            Self::Postgres => format!("{}; {}", self.begin_write(), limits.set_local()),
+            Self::Sqlite => self.begin_write().to_owned(),
+        }
+    }
+
+    /// The beginning of a transaction that writes nothing but what a later commit makes worth something: it does not
+    /// wait for the disk. (The log is flushed in order: a later commit that is on the disk has this one before it.)
+    pub(super) const fn begin_unflushed(self) -> &'static str {
+        match self {
+            Self::Postgres => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off; \
+                 SET LOCAL idle_in_transaction_session_timeout = '10s'"
+            }
+            Self::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+
     pub(super) const fn begin_snapshot(self) -> &'static str {
         match self {
             Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -120,6 +149,17 @@ pub struct Limits {
     pub statement: Duration,
 }
 
+impl Limits {
+    fn set_local(self) -> String {
+        format!(
+            "SET LOCAL lock_timeout = '{}ms'; SET LOCAL statement_timeout = '{}ms'; \
+             SET LOCAL idle_in_transaction_session_timeout = '10s'",
+            self.lock.as_millis().max(1),
+            self.statement.as_millis().max(1),
+        )
+    }
+}
+
 /// Sets `limits` for the transaction that is open.
 ///
 /// PostgreSQL: `SET LOCAL`, with 10 s for an idle transaction, so that a frozen client frees its locks.
@@ -129,12 +169,7 @@ pub struct Limits {
 /// Whatever the database says.
 pub fn limit_transaction(connection: &mut AnyConnection, limits: Limits) -> QueryResult<()> {
     match connection {
-        AnyConnection::Pg(c) => c.batch_execute(&format!(
-            "SET LOCAL lock_timeout = '{}ms'; SET LOCAL statement_timeout = '{}ms'; \
-             SET LOCAL idle_in_transaction_session_timeout = '10s'",
-            limits.lock.as_millis().max(1),
-            limits.statement.as_millis().max(1),
-        )),
+        AnyConnection::Pg(c) => c.batch_execute(&limits.set_local()),
         AnyConnection::Sqlite(_) => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use diesel::connection::{AnsiTransactionManager, Connection, TransactionManager}
 use diesel::result::Error;
 
 use super::connection::AnyConnection;
-use super::dialect;
+use super::dialect::{self, Limits};
 
 /// Where a transaction failed. After a failed COMMIT whose answer was lost, only the database knows whether it
 /// happened.
@@ -65,6 +65,33 @@ pub fn write_transaction_phased<T, E>(
 ) -> Result<T, Failed<E>> {
     let begin = dialect::backend(connection).begin_write();
     run(connection, begin, work)
+}
+
+/// [`write_transaction_phased`] under `limits`, which are told to the server together with BEGIN. Not inside a
+/// transaction.
+///
+/// # Errors
+/// [`Failed`].
+pub fn limited_transaction<T, E>(
+    connection: &mut AnyConnection,
+    limits: Limits,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, Failed<E>> {
+    let begin = dialect::backend(connection).begin_limited(limits);
+    run(connection, &begin, work)
+}
+
+/// [`write_transaction`] for what is only worth something once a later transaction has committed, as a lease is: its
+/// COMMIT does not wait for the disk, and a crash may undo it. Not inside a transaction.
+///
+/// # Errors
+/// What `work` says, or the database at BEGIN or COMMIT.
+pub fn lease_transaction<T, E: From<Error>>(
+    connection: &mut AnyConnection,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let begin = dialect::backend(connection).begin_unflushed();
+    run(connection, begin, work).map_err(Failed::flatten)
 }
 
 /// Runs `work` in a read-only transaction in which every statement sees the same snapshot (REPEATABLE READ READ

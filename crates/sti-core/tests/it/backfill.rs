@@ -4,3 +4,4 @@ mod fixture;
 mod interleaving;
 mod ledger;
 pub(crate) mod rig;
+mod workers;

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use sti_core::backfill::{Backfill, BackfillConfig, BackfillError, ChunkSize, Owner, Scope};
+use sti_core::backfill::{Backfill, BackfillConfig, BackfillError, ChunkSize, Owner, Scope, Sizing};
 use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect, migrations};
 use sti_core::observe::{Event, Observer};
 use sti_core::test_support::TestDatabase;
@@ -18,7 +18,7 @@ pub(crate) fn migrate(database: &TestDatabase) {
 
 pub(crate) fn config(chunk: u32, scope: Scope) -> BackfillConfig {
     let mut config = BackfillConfig::new(Owner::this_process("test"));
-    config.chunk = ChunkSize::new(chunk).unwrap();
+    config.sizing = Sizing::Pinned(ChunkSize::new(chunk).unwrap());
     config.scope = scope;
     config
 }

@@ -1,0 +1,78 @@
+//! The end of a sweep: is anything missing? Then another sweep, unless this was the last one.
+
+use super::engine::{Ending, Engine, lock};
+use super::error::BackfillError;
+use super::lease::{self, Swept};
+use super::ledger;
+use crate::db::{AnyConnection, write_transaction};
+use crate::observe::Event;
+use crate::probe::Step;
+
+/// The last sweep: the first one, and five to catch up.
+const LAST_SWEEP: i32 = 6;
+
+impl Engine<'_> {
+    /// All chunks of a sweep are done: counts what is missing, and moves the run on or ends it. Does nothing when
+    /// another worker has done it, or a chunk was leased since `swept` was seen.
+    pub(super) fn end_sweep(
+        &self,
+        connection: &mut AnyConnection,
+        swept: Swept,
+    ) -> Result<Option<Ending>, BackfillError> {
+        // The count reads whole tables: one worker of this process does it, the others wait here and find it done.
+        let mut ended = lock(&self.ended_sweep);
+        if *ended >= swept.sweep {
+            return Ok(None);
+        }
+        self.config.probe.at(Step::EndSweep);
+        let missing = ledger::missing(connection, self.config.scope)?;
+        let decided = write_transaction(connection, |connection| {
+            let run = ledger::lock_run(connection, self.run)?;
+            if run.state != "active" {
+                return Ok::<_, BackfillError>(Decided::Over);
+            }
+            if !lease::is_still_swept(connection, self.run, &run, swept)? {
+                return Ok(Decided::NotYet);
+            }
+            if missing == 0 {
+                ledger::finish(connection, self.run, None)?;
+                return Ok(Decided::End(Ending::Complete));
+            }
+            if swept.sweep >= LAST_SWEEP {
+                let reason = format!("{missing} projects still lack their row after sweep {}", swept.sweep);
+                ledger::finish(connection, self.run, Some(&reason))?;
+                return Ok(Decided::End(Ending::StillMissing(missing)));
+            }
+            ledger::next_sweep(connection, self.run)?;
+            Ok(Decided::Next)
+        })?;
+        if matches!(decided, Decided::NotYet) {
+            return Ok(None);
+        }
+        *ended = swept.sweep;
+        Ok(match decided {
+            Decided::Over => Some(Ending::EndedElsewhere),
+            Decided::End(ending) => {
+                self.observer.event(&Event::SweepDone { sweep: swept.sweep, missing });
+                Some(ending)
+            }
+            Decided::NotYet => None,
+            Decided::Next => {
+                self.observer.event(&Event::SweepDone { sweep: swept.sweep, missing });
+                None
+            }
+        })
+    }
+}
+
+/// What the end of a sweep led to.
+enum Decided {
+    /// The run has been ended by another process.
+    Over,
+    /// The sweep goes on, or another process has moved the run to the next one.
+    NotYet,
+    /// The next sweep begins.
+    Next,
+    /// The run has ended here.
+    End(Ending),
+}
