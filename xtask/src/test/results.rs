@@ -1,7 +1,5 @@
 //! What `cargo test` says about its tests, added up.
 
-use std::fmt;
-
 /// Sums over all test binaries and doc tests.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Results {
@@ -37,6 +35,11 @@ impl Results {
         }
     }
 
+    /// Passed, passed by name on PostgreSQL, on SQLite, failed, ignored, test binaries.
+    pub(crate) fn figures(&self) -> [u64; 6] {
+        [self.passed, self.postgres, self.sqlite, self.failed, self.ignored, self.binaries]
+    }
+
     /// Why these results prove less than they seem to. A `whole` run must have covered both backends.
     pub(crate) fn complaints(&self, whole: bool) -> Vec<String> {
         let mut complaints = Vec::new();
@@ -52,16 +55,6 @@ impl Results {
             }
         }
         complaints
-    }
-}
-
-impl fmt::Display for Results {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} passed ({} by name on PostgreSQL, {} on SQLite), {} failed, {} ignored in {} test binaries",
-            self.passed, self.postgres, self.sqlite, self.failed, self.ignored, self.binaries
-        )
     }
 }
 

@@ -7,6 +7,14 @@ use diesel::{OptionalExtension as _, RunQueryDsl as _};
 use super::connection::AnyConnection;
 use super::error::{DbError, Doing as _};
 
+mod definitions;
+mod dependents;
+pub(crate) mod quote;
+mod sqlite_text;
+
+pub use definitions::{ColumnDefinition, ColumnGrant, Definitions, definitions};
+pub use dependents::{Dependent, Effect, dependents};
+
 /// A column as the catalogue describes it.
 #[derive(Clone, Debug, PartialEq, Eq, diesel::QueryableByName)]
 pub struct Column {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod backfill;
+mod catalog;
 mod expand;
 mod plan_errors;
 mod repair;
