@@ -195,6 +195,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_runbook_has_an_entry_for_every_gate() {
+        let runbook = include_str!("../../../../docs/runbook.md");
+        for gate in Gate::ALL {
+            assert!(runbook.contains(&format!("<a id=\"{gate}\"></a>`{gate}`")), "{gate}");
+        }
+    }
+
+    #[test]
     fn every_gate_is_found_by_its_name() {
         for gate in Gate::ALL {
             assert_eq!(gate.as_str().parse(), Ok(gate));
