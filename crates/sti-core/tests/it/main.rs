@@ -5,6 +5,7 @@
 mod backfill;
 mod catalog;
 mod expand;
+mod faults;
 mod plan_errors;
 mod repair;
 mod repository;
