@@ -27,6 +27,10 @@ pub struct Column {
     /// Whether it takes NULL.
     #[diesel(sql_type = Bool)]
     pub nullable: bool,
+    /// Whether a row that is there may hold NULL. On PostgreSQL 18 that is so, too, where NOT NULL is declared and
+    /// was never validated: new rows must have a value, old ones need not.
+    #[diesel(sql_type = Bool)]
+    pub may_hold_null: bool,
     /// Whether it alone is the primary key, and one that is checked at once: what `ON CONFLICT` and a foreign key
     /// need.
     #[diesel(sql_type = Bool)]
@@ -42,6 +46,8 @@ pub struct Column {
 const PG_COLUMNS: &str = "\
     SELECT a.attname::text AS name, lower(format_type(a.atttypid, a.atttypmod)) AS data_type, \
            NOT a.attnotnull AS nullable, \
+           NOT a.attnotnull OR EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conrelid = a.attrelid \
+                   AND c.contype = 'n' AND NOT c.convalidated AND c.conkey = ARRAY[a.attnum]) AS may_hold_null, \
            EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indimmediate \
                    AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS primary_key, \
            (a.atthasdef AND a.attgenerated = '') OR a.attidentity <> '' AS has_default, \
@@ -52,6 +58,7 @@ const PG_COLUMNS: &str = "\
 
 const SQLITE_COLUMNS: &str = "\
     SELECT lower(name) AS name, lower(type) AS data_type, \"notnull\" = 0 AS nullable, \
+           \"notnull\" = 0 AS may_hold_null, \
            pk > 0 AND (SELECT count(*) FROM pragma_table_xinfo($1) WHERE pk > 0) = 1 AS primary_key, \
            dflt_value IS NOT NULL AS has_default, hidden IN (2, 3) AS generated \
     FROM pragma_table_xinfo($1) WHERE hidden <> 1 ORDER BY cid";
@@ -130,7 +137,7 @@ pub fn relation(connection: &mut AnyConnection, name: &str) -> Result<Option<Rel
         .doing(format!("looking for {name} in the catalogue"))
 }
 
-/// Whether a foreign key of `table` refers to `parent`.
+/// Whether a foreign key of `table` refers to `parent` and is enforced.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -142,8 +149,10 @@ pub fn refers_to(connection: &mut AnyConnection, table: &str, parent: &str) -> R
     }
     let sql = match connection {
         AnyConnection::Pg(_) => {
-            "SELECT EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass($1) \
-             AND confrelid = to_regclass($2)) AS refers"
+            // As JSON, since the column `conenforced` came with version 18: one that is not enforced refers to
+            // nothing.
+            "SELECT EXISTS (SELECT 1 FROM pg_constraint c WHERE contype = 'f' AND conrelid = to_regclass($1) \
+             AND confrelid = to_regclass($2) AND to_jsonb(c) ->> 'conenforced' IS DISTINCT FROM 'false') AS refers"
         }
         AnyConnection::Sqlite(_) => {
             "SELECT EXISTS (SELECT 1 FROM pragma_foreign_key_list($1) WHERE lower(\"table\") = $2) AS refers"

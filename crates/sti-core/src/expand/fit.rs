@@ -175,7 +175,7 @@ fn columns(backend: Backend, table: &FoundTable, shapes: &[ColumnShape], misfits
 
 fn fits(backend: Backend, shape: ColumnShape, column: &Column) -> bool {
     let nulls = match shape.nulls {
-        Nulls::Never => !column.nullable,
+        Nulls::Never => !column.may_hold_null,
         Nulls::Must => column.nullable,
         Nulls::May => true,
     };
@@ -204,7 +204,11 @@ fn describe(column: &Column) -> String {
         "timestamp with time zone" => "timestamptz".to_owned(),
         other => other.replace("character varying", "varchar"),
     };
-    let nulls = if column.nullable { " NULL" } else { " NOT NULL" };
+    let nulls = match (column.nullable, column.may_hold_null) {
+        (true, _) => " NULL",
+        (false, true) => " NOT NULL NOT VALID",
+        (false, false) => " NOT NULL",
+    };
     let key = if column.primary_key { " PRIMARY KEY" } else { "" };
     let generated = if column.generated { " GENERATED" } else { "" };
     format!("{short}{nulls}{key}{generated}")

@@ -8,3 +8,4 @@ mod misfits;
 mod places;
 mod rig;
 mod status;
+mod versions;
