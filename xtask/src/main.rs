@@ -4,6 +4,7 @@
 
 mod bench;
 mod failure;
+mod monitoring;
 mod sample;
 mod test;
 mod tidy;
@@ -18,6 +19,7 @@ use clap::Parser;
 enum Task {
     Test(test::Options),
     Tidy(tidy::Options),
+    Monitoring(monitoring::Options),
     Sample(sample::Options),
     Bench(bench::Options),
 }
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Test(options) => test::run(&options),
         Task::Tidy(options) => tidy::run(&options),
+        Task::Monitoring(options) => monitoring::run(&options),
         Task::Sample(options) => sample::run(&options),
         Task::Bench(options) => bench::run(&options),
     };

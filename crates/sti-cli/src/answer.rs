@@ -1,7 +1,6 @@
-//! What a command ends with: the exit codes, one failure type, and the entry point of the three binaries.
+//! What a command ends with: the exit codes, and one failure type.
 
 use std::fmt::Display;
-use std::process::ExitCode;
 
 /// The exit codes of all three binaries. They are part of the interface: scripts decide by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,15 +72,6 @@ impl<E: std::error::Error> From<E> for Failure {
 
 /// What a command returns.
 pub type Answer = Result<Exit, Failure>;
-
-/// Runs a command, prints its failure to stderr as `error: …`, and gives the code to exit with.
-pub fn run(command: impl FnOnce() -> Answer) -> ExitCode {
-    let exit = command().unwrap_or_else(|failure| {
-        say(format_args!("error: {}", failure.message));
-        failure.exit
-    });
-    ExitCode::from(exit.code())
-}
 
 /// Writes a line to stderr, where everything goes that is not the report. A closed stderr is no reason to stop.
 pub fn say(line: impl Display) {

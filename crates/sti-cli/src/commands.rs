@@ -19,6 +19,12 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+impl sti_cli::Arguments for Arguments {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Backfill(backfill::Options),

@@ -2,6 +2,7 @@
 
 use crate::format::Format;
 use crate::target::DatabaseArgs;
+use crate::telemetry::TelemetryArgs;
 
 /// What every command takes.
 #[derive(Debug, clap::Args)]
@@ -12,4 +13,7 @@ pub struct Common {
     /// How the report is written to standard output. Everything else goes to standard error.
     #[arg(long, global = true, default_value = "text")]
     pub format: Format,
+    /// Where its metrics go.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
 }

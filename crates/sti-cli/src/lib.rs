@@ -4,15 +4,18 @@
 pub mod answer;
 pub mod common;
 pub mod document;
+pub mod entry;
 pub mod flag;
 pub mod format;
+pub mod http;
 pub mod progress;
 pub mod signals;
 pub mod target;
 pub mod telemetry;
 
-pub use answer::{Answer, Exit, Failure, run};
+pub use answer::{Answer, Exit, Failure};
 pub use common::Common;
 pub use document::{Document, Table, number, percent};
+pub use entry::{Arguments, main};
 pub use format::{Format, Report};
 pub use target::{DatabaseArgs, Target};

@@ -4,9 +4,6 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let arguments = commands::Arguments::parse();
-    sti_cli::run(|| arguments.command.run(&arguments.common))
+    sti_cli::main(|arguments: &commands::Arguments| arguments.command.run(&arguments.common))
 }

@@ -1,82 +1,121 @@
-//! Metrics of a run, written where node_exporter's textfile collector finds them.
+//! Where a command's metrics go: one recorder, rendered for whoever scrapes, for a Pushgateway and into a file.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+mod arguments;
+mod listen;
+mod push;
+mod textfile;
+
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use sti_core::metrics::CHUNK_DURATION_BUCKETS;
-use sti_core::observe::{Event, Observer};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use sti_core::metrics::{MetricKind, command_ended, ours};
 
-use crate::answer::{Failure, say};
+use crate::answer::{Exit, Failure};
+pub use arguments::TelemetryArgs;
+use listen::Listener;
+use push::Gateway;
+use textfile::Textfile;
 
-/// The longest time between two writes of the file while chunks are being done.
+/// The time between two pushes, and between two writes of the file. Each is a sign of life: a file, or a push, that is
+/// much older means that the process is gone.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The metrics file. As an observer it keeps the file up to date.
-#[derive(Clone)]
-pub struct Textfile {
-    path: PathBuf,
-    handle: PrometheusHandle,
-    written: Arc<Mutex<Instant>>,
+/// The outputs of a process, from its start to its end.
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    command: String,
+    begun: Instant,
+    linger: Duration,
+    listener: Option<Listener>,
+    writer: Option<(Sender<()>, JoinHandle<Sinks>)>,
 }
 
-impl std::fmt::Debug for Textfile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Textfile").field("path", &self.path).finish_non_exhaustive()
+/// What is written to, as opposed to asked for.
+struct Sinks {
+    handle: PrometheusHandle,
+    gateway: Option<Gateway>,
+    textfile: Option<Textfile>,
+}
+
+impl Sinks {
+    fn write(&mut self) {
+        self.handle.run_upkeep();
+        let text = self.handle.render();
+        if let Some(textfile) = &mut self.textfile {
+            textfile.write_or_warn(&text);
+        }
+        if let Some(gateway) = &mut self.gateway {
+            gateway.push_or_warn(&text);
+        }
     }
 }
 
-impl Textfile {
-    /// Installs the recorder of this process and writes the file once, so that a path that cannot be written is told
-    /// before any work is done.
+impl Telemetry {
+    /// Installs the recorder and opens what the arguments ask for; `None` if they ask for nothing. A file that cannot
+    /// be written and an address that cannot be listened on are told before any work is done; a Pushgateway that does
+    /// not answer is a warning, now and later.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn install(path: &Path) -> Result<Self, Failure> {
-        let recorder = PrometheusBuilder::new()
-            .set_buckets(&CHUNK_DURATION_BUCKETS)
-            .and_then(PrometheusBuilder::install_recorder)
-            .map_err(|e| Failure::failed(format_args!("cannot set up the metrics: {e}")))?;
-        let textfile =
-            Self { path: path.to_owned(), handle: recorder, written: Arc::new(Mutex::new(Instant::now())) };
-        textfile.write().map_err(|e| {
-            Failure::failed(format_args!("cannot write the metrics file {}: {e}", path.display()))
-        })?;
-        Ok(textfile)
+    /// See above; also arguments that contradict each other.
+    pub(crate) fn start(arguments: &TelemetryArgs, command: &str) -> Result<Option<Self>, Failure> {
+        arguments.check()?;
+        if !arguments.wanted() {
+            return Ok(None);
+        }
+        let handle = recorder()?;
+        let listener =
+            arguments.metrics_listen.map(|address| Listener::open(address, handle.clone())).transpose()?;
+        let textfile = arguments.metrics_textfile.as_deref().map(Textfile::create).transpose()?;
+        let gateway = arguments.gateway(command);
+        let writer = (gateway.is_some() || textfile.is_some())
+            .then(|| keep_writing(Sinks { handle, gateway, textfile }))
+            .transpose()?;
+        let linger = Duration::from_secs(arguments.metrics_linger);
+        Ok(Some(Self { command: command.to_owned(), begun: Instant::now(), linger, listener, writer }))
     }
 
-    /// Writes the file as a whole: a temporary file beside it, then a rename.
-    fn write(&self) -> std::io::Result<()> {
-        self.handle.run_upkeep();
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-        file.write_all(self.handle.render().as_bytes())?;
-        file.as_file().sync_all()?;
-        // The collector runs as another user.
-        #[cfg(unix)]
-        std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        file.persist(&self.path)?;
-        Ok(())
-    }
-
-    /// Writes the file; a failure is told and changes nothing else.
-    pub fn write_or_warn(&self) {
-        if let Err(e) = self.write() {
-            say(format_args!("warning: cannot write the metrics file {}: {e}", self.path.display()));
+    /// Tells how the command ended, writes that to every output, and waits until a scrape has seen it.
+    pub(crate) fn finish(self, exit: Exit) {
+        command_ended(&self.command, exit.code(), self.begun.elapsed());
+        if let Some((stop, thread)) = self.writer {
+            drop(stop);
+            if let Ok(mut sinks) = thread.join() {
+                sinks.write();
+            }
+        }
+        if let Some(listener) = self.listener {
+            listener.linger(self.linger);
         }
     }
 }
 
-impl Observer for Textfile {
-    fn event(&self, event: &Event) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = written.elapsed() >= INTERVAL || matches!(event, Event::RunStarted { .. });
-        if due {
-            *written = Instant::now();
-            drop(written);
-            self.write_or_warn();
+/// The recorder of this process, with the buckets of the catalogue: without them a histogram would come out as a
+/// summary, which cannot be added up.
+fn recorder() -> Result<PrometheusHandle, Failure> {
+    let mut builder = PrometheusBuilder::new();
+    for metric in ours() {
+        if let MetricKind::Histogram(buckets) = metric.kind {
+            builder = builder
+                .set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
+                .map_err(Failure::failed)?;
         }
     }
+    builder.install_recorder().map_err(|e| Failure::failed(format_args!("cannot set up the metrics: {e}")))
+}
+
+/// Writes to the sinks now and every few seconds, on a thread of its own, until the sender is dropped.
+fn keep_writing(mut sinks: Sinks) -> Result<(Sender<()>, JoinHandle<Sinks>), Failure> {
+    let (stop, stopped) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
+        loop {
+            sinks.write();
+            if stopped.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout) {
+                return sinks;
+            }
+        }
+    });
+    let thread = thread.map_err(|e| Failure::failed(format_args!("cannot start a thread: {e}")))?;
+    Ok((stop, thread))
 }

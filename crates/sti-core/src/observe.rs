@@ -93,3 +93,10 @@ impl Observer for Vec<Box<dyn Observer>> {
         }
     }
 }
+
+/// Tells whoever shares it.
+impl<T: Observer + ?Sized> Observer for std::sync::Arc<T> {
+    fn event(&self, event: &Event) {
+        (**self).event(event);
+    }
+}

@@ -58,6 +58,12 @@ pub(crate) struct RepairArguments {
     pub(crate) confirm: Option<String>,
 }
 
+impl sti_cli::Arguments for Arguments {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
 impl Arguments {
     pub(crate) fn repair(&self) -> Option<RepairArguments> {
         let direction = match self.from.filter(|_| self.repair)? {

@@ -21,6 +21,7 @@ pub(crate) fn run(arguments: &Arguments) -> Answer {
         (Some(out), VerifyError::Sink(reason)) => out.failure(reason),
         _ => Failure::from(error),
     })?;
+    sti_core::metrics::verified(&verified);
     ids_out.map(IdsOut::finish).transpose()?;
     let report = CheckReport::new(target.url.to_string(), &verified, arguments.ids_out.as_deref());
     report.print(arguments.common.format)?;

@@ -8,12 +8,9 @@ mod samples;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let arguments = arguments::Arguments::parse();
-    sti_cli::run(|| match arguments.repair() {
-        None => check::run(&arguments),
-        Some(repair) => repair::run(&arguments, &repair),
+    sti_cli::main(|arguments: &arguments::Arguments| match arguments.repair() {
+        None => check::run(arguments),
+        Some(repair) => repair::run(arguments, &repair),
     })
 }

@@ -1,19 +1,22 @@
 //! `sti backfill`
 
+mod metered;
 mod report;
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use sti_cli::answer::{EXIT_CODES, say};
-use sti_cli::telemetry::Textfile;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, flag, progress, signals};
 use sti_core::backfill::{
     Backfill, BackfillConfig, BackfillError, ChunkSize, ChunkTime, Ending, Owner, Scope, Sizing, dry_run,
 };
 use sti_core::db::{Access, connect};
+use sti_core::metrics::{MetricsObserver, Mode};
 use sti_core::observe::Observer;
 use sti_core::repository::WriteMode;
 
+use self::metered::LedgerWatch;
 use self::report::{DryRunReport, RunReport};
 
 /// Make the missing subtype rows, in chunks; resumes where an earlier run was stopped or killed.
@@ -51,9 +54,6 @@ pub(crate) struct Options {
     /// Run although ENABLE_STI is off here: for a service that is stopped, so that nothing writes meanwhile.
     #[arg(long, conflicts_with = "dry_run")]
     allow_flag_off: bool,
-    /// Keep the metrics of this run in a file for node_exporter's textfile collector.
-    #[arg(long, value_name = "FILE")]
-    metrics_textfile: Option<std::path::PathBuf>,
 }
 
 fn chunk_size(text: &str) -> Result<ChunkSize, String> {
@@ -72,6 +72,7 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
     let mode = flag::write_mode()?;
     let scope = if options.include_drafts { Scope::All } else { Scope::NonDraft };
     if options.dry_run {
+        let _metrics = MetricsObserver::new(Mode::DryRun);
         let mut connection = target.connect(Access::Read)?;
         let dry = dry_run(&mut connection, scope)?;
         DryRunReport::new(&target, scope, mode, &dry).print(common.format)?;
@@ -100,6 +101,7 @@ fn refuse_when_off(mode: WriteMode, allowed: bool) -> Result<(), Failure> {
 }
 
 fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> Answer {
+    let metrics = Arc::new(MetricsObserver::new(Mode::Live));
     let host = gethostname::gethostname().to_string_lossy().into_owned();
     let mut config = BackfillConfig::new(Owner::this_process(&host));
     config.scope = scope;
@@ -109,18 +111,14 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     signals::stop_on_interrupt(&config.stop)?;
     // Opened once before anything else, so that a wrong URL is told at once.
     drop(target.connect(Access::Write)?);
-    let textfile = options.metrics_textfile.as_deref().map(Textfile::install).transpose()?;
     let mut observers: Vec<Box<dyn Observer>> =
         vec![progress::display(std::io::stderr().is_terminal(), options.verbose)];
-    if let Some(textfile) = &textfile {
-        observers.push(Box::new(sti_core::metrics::MetricsObserver::new()));
-        observers.push(Box::new(textfile.clone()));
-    }
+    observers.push(Box::new(Arc::clone(&metrics)));
+    let watch =
+        common.telemetry.wanted().then(|| LedgerWatch::start(target.url.clone(), Arc::clone(&metrics)));
     let ended = Backfill::run(&|| connect(&target.url, Access::Write, target.command()), &config, &observers);
-    drop(observers);
-    if let Some(textfile) = textfile {
-        textfile.write_or_warn();
-    }
+    drop((observers, watch));
+    metrics.ended(&ended);
     let backfill = ended.map_err(failure)?;
     RunReport::new(target, scope, &backfill).print(common.format)?;
     Ok(match backfill.ending {

@@ -75,34 +75,3 @@ fn a_stopped_run_exits_with_3_and_is_resumed(database: &TestDatabase) {
     assert_eq!(resumed["resumed"], true);
     assert_eq!(resumed["totals"]["locked"], 8949);
 }
-
-#[test]
-fn metrics_go_to_a_textfile() {
-    let database = TestDatabase::django_sqlite();
-    migrate(&database);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("sti.prom");
-    let arguments = ["backfill", "--chunk", "1000", "--metrics-textfile", path.to_str().unwrap()];
-    let output = sti_on(&database, &arguments).output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
-    let text = std::fs::read_to_string(&path).unwrap();
-    for line in [
-        r#"sti_backfill_processed_total{status="created",project_type="school"} 5420"#,
-        r#"sti_backfill_processed_total{status="created",project_type="self_study"} 3267"#,
-        r#"sti_backfill_processed_total{status="skipped",project_type="unknown"} 182"#,
-        r#"sti_backfill_processed_total{status="error",project_type="school"} 0"#,
-        "sti_backfill_running 0",
-        "sti_backfill_eligible_projects 8949",
-        r#"sti_backfill_chunk_duration_seconds_bucket{le="+Inf"} 10"#,
-    ] {
-        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-    }
-    let missing =
-        sti_on(&database, &["backfill", "--metrics-textfile", "/no/such/folder/x.prom"]).output().unwrap();
-    assert_eq!(missing.status.code(), Some(2));
-    assert!(
-        shown(&missing).contains("cannot write the metrics file /no/such/folder/x.prom"),
-        "{}",
-        shown(&missing)
-    );
-}

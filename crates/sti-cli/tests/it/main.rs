@@ -8,4 +8,5 @@ mod counts;
 mod dot_env;
 mod help;
 mod kill;
+mod metrics;
 mod rig;

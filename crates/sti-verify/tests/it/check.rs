@@ -5,7 +5,7 @@ use sti_core::test_support::TestDatabase;
 use crate::rig::{json, migrate, run_on, settings, shown};
 
 sti_core::both_backends! { an_empty_database_is_clean }
-sti_core::both_backends! { django: the_fixture_has_findings, every_finding_goes_to_a_file }
+sti_core::both_backends! { django: the_fixture_has_findings, every_finding_goes_to_a_file, the_metrics_are_the_report }
 
 fn an_empty_database_is_clean(database: &TestDatabase) {
     migrate(database);
@@ -23,6 +23,28 @@ fn the_fixture_has_findings(database: &TestDatabase) {
         let drift = sampled["samples"].as_array().unwrap().iter().find(|sample| sample["class"] == "drift");
         insta::assert_json_snapshot!("sample_json", drift);
     });
+}
+
+fn the_metrics_are_the_report(database: &TestDatabase) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sti.prom");
+    let arguments = ["--sample", "0", "--format", "json", "--metrics-textfile", file.to_str().unwrap()];
+    let report = json(&run_on(database, &arguments), 1);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut told = 0;
+    for (severity, list) in [("finding", "findings"), ("notice", "notices")] {
+        for (class, count) in report[list].as_object().unwrap() {
+            let line =
+                format!(r#"sti_verify_projects{{severity="{severity}",class="{class}"}} {}"#, count["total"]);
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            told += 1;
+        }
+    }
+    assert_eq!(told, 12, "{report:#}");
+    let of_projects = text.lines().filter(|line| line.starts_with("sti_projects{"));
+    let sum: i64 = of_projects.map(|line| line.rsplit_once(' ').unwrap().1.parse::<i64>().unwrap()).sum();
+    assert_eq!(sum, database.count("projects_project"), "each project is in one of them");
+    assert!(text.contains(r#"sti_command_exit_code{command="sti-verify"} 1"#), "{text}");
 }
 
 fn every_finding_goes_to_a_file(database: &TestDatabase) {
