@@ -5,14 +5,26 @@
 //! statement takes the locks; under them every gate is asked again. There is no way to force it: a gate that may be
 //! waived is waived by name and count ([`Waiver`]), and that is recorded.
 
+mod archive;
+mod attempt;
+mod attempts;
+mod confirm;
+mod digest;
 mod error;
+mod estimate;
+mod event;
+mod execute;
 mod gate;
+mod gates;
+mod look;
 mod options;
 mod outcome;
 mod plan;
 mod waiver;
 
 pub use error::ContractError;
+pub use event::{DropEvent, events};
+pub use execute::{execute, plan, rehearse};
 pub use gate::{Gate, GateResult, UnknownGate, Verdict};
 pub use options::DropOptions;
 pub use outcome::{Answer, Blocked, Dropped, Outcome, Refusal, Rehearsal};

@@ -29,3 +29,6 @@ pub use plan::{Plan, TableAction, TablePlan, misfits, plan};
 pub use status::{OwnTable, RecordedMigration, Status, TableStatus, status};
 pub use up::{Retry, UpOptions, UpReport, up};
 pub use widen::Widening;
+
+pub(crate) use plan::look;
+pub(crate) use shape::TABLES;

@@ -4,13 +4,17 @@
 /// Where an engine stands. Each step is told just before the statement that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// The drop has been planned without a lock; the next statement begins its transaction.
+    Begin,
     /// The transaction is open; the next statement locks the rows (and, in a chunk, inserts).
     Lock,
     /// The rows are locked; the next statement looks again.
     Look,
-    /// A repair has decided and logged; the next statement changes rows. (A chunk of the backfill has no such step:
-    /// it writes with its locks.)
+    /// A repair has decided and logged, a drop has passed its gates; the next statement writes. (A chunk of the
+    /// backfill has no such step: it writes with its locks.)
     Write,
+    /// Every value is archived; the next statement gives the permit and drops the columns.
+    Drop,
     /// The next statement writes the ledger (everything else is written), or the log of a repair (nothing is).
     Record,
     /// The next statement is COMMIT.

@@ -35,7 +35,7 @@ pub use crate::models::PerKind;
 
 use crate::db::{AnyConnection, read_snapshot};
 
-use scan::scan;
+use scan::{Scan, scan};
 use traits::Scope;
 
 /// What a verification reports beside its counts.
@@ -76,4 +76,26 @@ pub fn verify(
         }
         Ok(VerifyReport::of(&scan, samples))
     })
+}
+
+/// One pass over everything, inside a transaction that somebody else has opened: the guarded drop's, in which nobody
+/// else can write, or the snapshot of its plan.
+pub(crate) struct Pass(Scan);
+
+impl Pass {
+    /// As [`verify`], whose errors it has.
+    pub(crate) fn run(connection: &mut AnyConnection) -> Result<Self, VerifyError> {
+        Ok(Self(scan(connection, Scope::Values)?))
+    }
+
+    /// The report, with the first `sample` projects of the classes that `wanted` names.
+    pub(crate) fn report(
+        &self,
+        connection: &mut AnyConnection,
+        sample: u32,
+        wanted: impl Fn(Class) -> bool,
+    ) -> Result<VerifyReport, VerifyError> {
+        let samples = samples::samples(connection, &self.0, sample, wanted)?;
+        Ok(VerifyReport::of(&self.0, samples))
+    }
 }

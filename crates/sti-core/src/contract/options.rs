@@ -53,6 +53,18 @@ impl DropOptions {
         }
     }
 
+    /// How many minutes ago a plan is taken to be made.
+    #[cfg(feature = "test-support")]
+    pub(super) fn minutes_ago(&self) -> i64 {
+        i64::try_from(self.plan_age.as_secs() / 60).unwrap_or(i64::MAX)
+    }
+
+    #[cfg(not(feature = "test-support"))]
+    #[allow(clippy::unused_self, reason = "with the feature it has something to tell")]
+    pub(super) const fn minutes_ago(&self) -> i64 {
+        0
+    }
+
     /// The waivers, in the order of the gates.
     #[must_use]
     pub fn waivers(&self) -> &[Waiver] {

@@ -82,11 +82,11 @@ pub struct Dropped {
     pub event: i64,
     /// How it is known.
     pub answer: Answer,
-    /// The plan, as found under the locks; `None` for a drop of an earlier call.
+    /// The plan, as found under the locks; only where the answer came from COMMIT.
     pub plan: Option<Box<DropPlan>>,
     /// Rows in the archive.
     pub archived: i64,
-    /// How long the locks were held.
+    /// How long the locks were held; where the answer came from the catalogue, until just before COMMIT.
     pub held: Duration,
     /// In how many attempts; 0 for a drop of an earlier call.
     pub attempts: u32,

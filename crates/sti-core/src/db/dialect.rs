@@ -9,11 +9,13 @@ use std::time::Duration;
 use super::connection::AnyConnection;
 use super::url::Backend;
 
+mod drop;
 mod locks;
 mod privileges;
 mod sessions;
 
-pub use locks::{LockHolder, lock_holders, lock_schema};
+pub use drop::{clock_minutes, give_permit, lock_exclusively, not_owner, outwait_exclusive};
+pub use locks::{Against, LockHolder, lock_holders, lock_schema};
 pub use privileges::{MissingGrant, Obstacle, missing_grants, obstacles};
 pub use sessions::{MAX_SESSIONS, SessionSeen, sessions};
 

@@ -14,7 +14,7 @@ use super::catalog;
 use super::connection::AnyConnection;
 use super::error::{DbError, Doing as _};
 
-pub use ours::{OURS, OurMigration, OurMigrations, PROJECTS};
+pub use ours::{ContractMigrations, DROP, OURS, OurMigration, OurMigrations, PROJECTS};
 
 /// The table in which diesel records what has run, ours and a host's.
 pub const RECORD: &str = "__diesel_schema_migrations";
@@ -43,14 +43,28 @@ pub fn run_pending(connection: &mut AnyConnection) -> Result<Vec<String>, Migrat
         AnyConnection::Pg(c) => c.run_pending_migrations(OurMigrations),
         AnyConnection::Sqlite(c) => c.run_pending_migrations(OurMigrations),
     };
-    let versions = run.map_err(database_error)?;
+    let versions = run.map_err(|error| failed("running the migrations", error))?;
     Ok(versions.iter().map(ToString::to_string).collect())
 }
 
+/// Runs [`DROP`], which consumes the permit of the transaction that is open, and records it; gives false, and does
+/// nothing, when it is recorded already.
+///
+/// # Errors
+/// The statement that failed, and why: without a permit it always does.
+pub fn run_drop(connection: &mut AnyConnection) -> Result<bool, MigrationError> {
+    let run = match connection {
+        AnyConnection::Pg(c) => c.run_pending_migrations(ContractMigrations),
+        AnyConnection::Sqlite(c) => c.run_pending_migrations(ContractMigrations),
+    };
+    let versions = run.map_err(|error| failed("dropping the legacy columns", error))?;
+    Ok(versions.len() == 1)
+}
+
 /// Takes the database's own error out of the harness's box, so that it can be told apart like every other one.
-fn database_error(error: Box<dyn std::error::Error + Send + Sync>) -> MigrationError {
+fn failed(doing: &str, error: Box<dyn std::error::Error + Send + Sync>) -> MigrationError {
     match error.downcast::<diesel::result::Error>() {
-        Ok(source) => DbError { doing: "running the migrations".to_owned(), source: *source }.into(),
+        Ok(source) => DbError { doing: doing.to_owned(), source: *source }.into(),
         Err(error) => MigrationError::Harness(error),
     }
 }

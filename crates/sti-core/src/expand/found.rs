@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 use super::shape::TABLES;
 use crate::db::catalog::{self, Column, Relation, Server};
 use crate::db::error::{DbError, Doing as _};
-use crate::db::migrations::{self, OURS, OurMigration};
+use crate::db::migrations::{self, DROP, OURS, OurMigration};
 use crate::db::{AnyConnection, Backend, dialect};
 use crate::mapping::PARENT;
 
@@ -84,7 +84,8 @@ impl Found {
 
     /// Recorded versions of somebody else.
     pub(super) fn others(&self) -> impl Iterator<Item = &String> {
-        self.recorded.iter().filter(|version| !OURS.iter().any(|ours| ours.version == **version))
+        let ours = || OURS.iter().chain([&DROP]);
+        self.recorded.iter().filter(move |version| !ours().any(|ours| ours.version == **version))
     }
 
     /// Whether a table of ours is there, made by our migration.

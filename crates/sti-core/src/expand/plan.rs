@@ -108,7 +108,7 @@ pub fn misfits(connection: &mut AnyConnection) -> Result<Vec<Misfit>, DbError> {
 }
 
 /// [`plan`] in the transaction that is open.
-pub(super) fn look(connection: &mut AnyConnection) -> Result<Plan, DbError> {
+pub(crate) fn look(connection: &mut AnyConnection) -> Result<Plan, DbError> {
     let found = Found::read(connection)?;
     let mut plan = Plan::of(&found);
     if !plan.is_done() {

@@ -5,7 +5,7 @@ use crate::mapping::{LEGACY_COLUMNS, PARENT};
 use crate::models::Kind;
 
 /// The three tables, the parent first.
-pub(super) const TABLES: [&str; 3] = [PARENT, Kind::School.table(), Kind::SelfStudy.table()];
+pub(crate) const TABLES: [&str; 3] = [PARENT, Kind::School.table(), Kind::SelfStudy.table()];
 
 /// What a column must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

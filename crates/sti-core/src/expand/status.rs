@@ -8,7 +8,7 @@ use super::note::Note;
 use crate::backfill::{LastRun, last_run};
 use crate::db::catalog::Server;
 use crate::db::error::DbError;
-use crate::db::migrations::OURS;
+use crate::db::migrations::{DROP, OURS};
 use crate::db::{AnyConnection, Backend, read_snapshot};
 
 /// The state of a database, as of one snapshot.
@@ -22,7 +22,7 @@ pub struct Status {
     pub tables: Vec<TableStatus>,
     /// What became of the legacy columns.
     pub legacy: LegacyColumns,
-    /// Our migrations, in order.
+    /// Our migrations, in order; the one that drops the legacy columns only where it is recorded.
     pub migrations: Vec<RecordedMigration>,
     /// How many migrations of somebody else are recorded beside ours.
     pub others: usize,
@@ -95,7 +95,8 @@ fn compose(found: &Found, last_run: Option<LastRun>) -> Status {
         columns: table.columns.iter().map(|column| column.name.clone()).collect(),
         left_alone: fit::others_columns(table).into_iter().map(|column| column.name.clone()).collect(),
     });
-    let migrations = OURS.iter().map(|ours| RecordedMigration {
+    let dropped = Some(&DROP).filter(|drop| found.is_recorded(drop.version));
+    let migrations = OURS.iter().chain(dropped).map(|ours| RecordedMigration {
         version: ours.version,
         name: ours.name,
         applied: found.is_recorded(ours.version),

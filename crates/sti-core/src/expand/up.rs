@@ -7,7 +7,7 @@ use super::misfit::Misfit;
 use super::plan::{Plan, TableAction, look, plan};
 use super::shape::TABLES;
 use super::widen::widen;
-use crate::db::dialect::{self, Limits, LockHolder, MissingGrant};
+use crate::db::dialect::{self, Against, Limits, LockHolder, MissingGrant};
 use crate::db::error::{DbError, Doing as _};
 use crate::db::{AnyConnection, Failed, Fault, migrations, retry, write_transaction_phased};
 use crate::mapping::PARENT;
@@ -97,7 +97,8 @@ pub fn up(
             }
             Err(error) => return Err(error),
         };
-        let holders = dialect::lock_holders(connection, &TABLES).doing("asking who holds the lock")?;
+        let holders = dialect::lock_holders(connection, &TABLES, Against::Writers)
+            .doing("asking who holds the lock")?;
         if attempt == attempts {
             return Err(UpError::Locked { attempts, holders, source: error });
         }

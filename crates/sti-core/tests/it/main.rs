@@ -4,6 +4,7 @@
 
 mod backfill;
 mod catalog;
+mod contract;
 mod expand;
 mod faults;
 mod plan_errors;

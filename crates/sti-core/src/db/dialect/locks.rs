@@ -26,7 +26,16 @@ pub fn lock_schema(connection: &mut AnyConnection) -> QueryResult<()> {
     }
 }
 
-/// A session whose lock keeps a table from being referred to by a new one.
+/// What a lock is wanted for, and which locks of others therefore stand in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// A new foreign key to the table (SHARE ROW EXCLUSIVE): readers do not stand in its way.
+    Writers,
+    /// A change of the table itself (ACCESS EXCLUSIVE): everybody does.
+    Everybody,
+}
+
+/// A session whose lock stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockHolder {
     /// The server process; `None` for a prepared transaction.
@@ -61,12 +70,16 @@ impl fmt::Display for LockHolder {
     }
 }
 
-/// The sessions of this database that hold, at this moment, a lock on one of `tables` that a new foreign key to it
-/// has to wait for, or the lock of [`lock_schema`]. Empty on SQLite, which does not say who holds its lock.
+/// The sessions of this database that hold, at this moment, a lock on one of `tables` that stands in the way, or the
+/// lock of [`lock_schema`]. Empty on SQLite, which does not say who holds its lock.
 ///
 /// # Errors
 /// Whatever the database says.
-pub fn lock_holders(connection: &mut AnyConnection, tables: &[&str]) -> QueryResult<Vec<LockHolder>> {
+pub fn lock_holders(
+    connection: &mut AnyConnection,
+    tables: &[&str],
+    against: Against,
+) -> QueryResult<Vec<LockHolder>> {
     #[derive(diesel::QueryableByName)]
     struct Row {
         #[diesel(sql_type = Nullable<BigInt>)]
@@ -82,7 +95,11 @@ pub fn lock_holders(connection: &mut AnyConnection, tables: &[&str]) -> QueryRes
     }
     let AnyConnection::Pg(connection) = connection else { return Ok(Vec::new()) };
     let (space, key) = SCHEMA_LOCK;
-    // SHARE ROW EXCLUSIVE, which a foreign key needs, conflicts with every mode but the three weakest.
+    // SHARE ROW EXCLUSIVE conflicts with every mode but the three weakest, ACCESS EXCLUSIVE with all but the last.
+    let harmless = match against {
+        Against::Writers => "'AccessShareLock', 'RowShareLock', 'SIReadLock'",
+        Against::Everybody => "'SIReadLock'",
+    };
     let sql = format!(
         "SELECT DISTINCT l.pid::bigint AS pid, \
                 COALESCE(NULLIF(a.application_name, ''), NULLIF(a.backend_type, 'client backend'), '') \
@@ -95,7 +112,7 @@ pub fn lock_holders(connection: &mut AnyConnection, tables: &[&str]) -> QueryRes
          WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid() \
            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
            AND ((l.locktype = 'relation' AND l.relation IN (SELECT to_regclass(t) FROM unnest($1) t) \
-                 AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'SIReadLock')) \
+                 AND l.mode NOT IN ({harmless})) \
              OR (l.locktype = 'advisory' AND l.classid::bigint = {space} AND l.objid::bigint = {key} \
                  AND l.objsubid = 2)) \
          ORDER BY age_ms DESC NULLS LAST, pid LIMIT 10"

@@ -29,6 +29,15 @@ pub enum Obstacle {
         /// The table.
         table: String,
     },
+    /// The role does not own a table that it is to change.
+    NotOwner {
+        /// The role of this session.
+        role: String,
+        /// Who owns it.
+        owner: String,
+        /// The table.
+        table: String,
+    },
 }
 
 impl fmt::Display for Obstacle {
@@ -48,6 +57,10 @@ impl fmt::Display for Obstacle {
                 f,
                 "role {role} has no {privilege} privilege on {table}: connect as its owner, or have it run  \
                  GRANT {privilege} ON {table} TO {role}"
+            ),
+            Self::NotOwner { role, owner, table } => write!(
+                f,
+                "role {role} does not own {table}, and only its owner may change its columns: connect as {owner}"
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! Our migrations, compiled in.
+//! Our migrations, compiled in: those that `up` runs, and the one that drops the legacy columns, in a set of its own.
 
 use std::fmt;
 
@@ -38,15 +38,26 @@ macro_rules! ours {
                 version: $version,
                 name: $name,
                 tables: &$tables,
-                postgres: ours!(@script "postgres", $version, $name),
-                sqlite: ours!(@script "sqlite", $version, $name),
+                postgres: script!("postgres", $version, $name),
+                sqlite: script!("sqlite", $version, $name),
             },
         )+ ];
     };
-    (@script $backend:literal, $version:literal, $name:literal) => {
+}
+
+macro_rules! script {
+    ($folder:literal, $version:literal, $name:literal) => {
         Script {
-            up: include_str!(concat!("../../../migrations/", $backend, "/", $version, "_", $name, "/up.sql")),
-            down: include_str!(concat!("../../../migrations/", $backend, "/", $version, "_", $name, "/down.sql")),
+            up: include_str!(concat!("../../../migrations/", $folder, "/", $version, "_", $name, "/up.sql")),
+            down: include_str!(concat!(
+                "../../../migrations/",
+                $folder,
+                "/",
+                $version,
+                "_",
+                $name,
+                "/down.sql"
+            )),
         }
     };
 }
@@ -59,6 +70,16 @@ ours! {
     "00000000000105" "sti_legacy_archive" makes ["sti_legacy_archive", "sti_drop_permit"];
 }
 
+/// The migration that drops the legacy columns, the only one of its set. It is recorded like the others, and fails
+/// without the permit of `sti-migrate drop-legacy`, whoever runs it.
+pub const DROP: OurMigration = OurMigration {
+    version: "00000000000901",
+    name: "drop_legacy_columns",
+    tables: &[],
+    postgres: script!("contract/postgres", "00000000000901", "drop_legacy_columns"),
+    sqlite: script!("contract/sqlite", "00000000000901", "drop_legacy_columns"),
+};
+
 /// The migration that makes the three tables of the application where they are missing.
 pub const PROJECTS: &str = OURS[0].version;
 
@@ -67,6 +88,10 @@ pub const PROJECTS: &str = OURS[0].version;
 #[derive(Clone, Copy, Debug)]
 pub struct OurMigrations;
 
+/// [`DROP`] as diesel takes it: the set of its own that `up` never runs.
+#[derive(Clone, Copy, Debug)]
+pub struct ContractMigrations;
+
 macro_rules! source_for {
     ($backend:ty, $script:ident, $wrapper:ident) => {
         struct $wrapper(OurMigration);
@@ -74,6 +99,12 @@ macro_rules! source_for {
         impl MigrationSource<$backend> for OurMigrations {
             fn migrations(&self) -> Result<Vec<Box<dyn Migration<$backend>>>> {
                 Ok(OURS.iter().map(|m| Box::new($wrapper(*m)) as Box<dyn Migration<$backend>>).collect())
+            }
+        }
+
+        impl MigrationSource<$backend> for ContractMigrations {
+            fn migrations(&self) -> Result<Vec<Box<dyn Migration<$backend>>>> {
+                Ok(vec![Box::new($wrapper(DROP))])
             }
         }
 
@@ -128,21 +159,27 @@ mod tests {
 
     #[test]
     fn every_folder_is_in_the_list_and_nothing_else() {
-        let listed: Vec<String> = OURS.iter().map(ToString::to_string).collect();
-        for backend in ["postgres", "sqlite"] {
-            let folder = format!("{}/migrations/{backend}", env!("CARGO_MANIFEST_DIR"));
-            let mut found: Vec<String> = std::fs::read_dir(folder)
+        let ours: Vec<String> = OURS.iter().map(ToString::to_string).collect();
+        let contract = vec![DROP.to_string()];
+        for (folder, listed) in [
+            ("postgres", &ours),
+            ("sqlite", &ours),
+            ("contract/postgres", &contract),
+            ("contract/sqlite", &contract),
+        ] {
+            let folder = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+            let mut found: Vec<String> = std::fs::read_dir(&folder)
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
                 .collect();
             found.sort();
-            assert_eq!(found, listed, "{backend}");
+            assert_eq!(found, *listed, "{folder}");
         }
     }
 
     #[test]
     fn our_versions_sort_before_every_host_version() {
-        for migration in OURS {
+        for migration in OURS.iter().chain([&DROP]) {
             assert!(migration.version.starts_with(super::super::PREFIX), "{migration}");
             assert_eq!(migration.version.len(), 14, "{migration}");
             // A host's versions are moments, and diesel is of 2015.

@@ -1,0 +1,64 @@
+//! The archive: both sides of every project as they were, kept under the event of the drop.
+
+use diesel::RunQueryDsl as _;
+use diesel::sql_types::BigInt;
+
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, DbError};
+use crate::mapping::{LEGACY_COLUMNS, PARENT};
+use crate::models::Kind;
+
+/// What the names of the archive's columns for a subtype row of `kind` begin with.
+const fn prefix(kind: Kind) -> &'static str {
+    match kind {
+        Kind::School => "school",
+        Kind::SelfStudy => "self_study",
+    }
+}
+
+/// Archives the projects that fulfil `condition`, SQL over the alias `p`, under `event`; gives their number. The
+/// values are copied as they are, inside the database.
+pub(super) fn archive(connection: &mut AnyConnection, event: i64, condition: &str) -> Result<i64, DbError> {
+    let rows = diesel::sql_query(archive_sql(condition))
+        .bind::<BigInt, _>(event)
+        .execute(connection)
+        .doing("archiving both sides of every project")?;
+    Ok(i64::try_from(rows).unwrap_or(i64::MAX))
+}
+
+/// SQL: the statement; its only placeholder is the event.
+fn archive_sql(condition: &str) -> String {
+    let mut columns = vec!["event_id".to_owned(), "project_id".to_owned(), "project_type".to_owned()];
+    let mut values = vec!["$1".to_owned(), "p.id".to_owned(), "p.project_type".to_owned()];
+    for column in LEGACY_COLUMNS {
+        columns.push(column.to_owned());
+        values.push(format!("p.{column}"));
+    }
+    let mut joins = Vec::new();
+    for kind in Kind::ALL {
+        let (prefix, table) = (prefix(kind), kind.table());
+        joins.push(format!(" LEFT JOIN {table} {prefix} ON {prefix}.project_id = p.id"));
+        columns.push(format!("has_{prefix}"));
+        values.push(format!("{prefix}.project_id IS NOT NULL"));
+        for column in kind.columns() {
+            columns.push(format!("{prefix}_{column}"));
+            values.push(format!("{prefix}.{column}"));
+        }
+    }
+    format!(
+        "INSERT INTO sti_legacy_archive ({}) SELECT {} FROM {PARENT} p{} WHERE {condition}",
+        columns.join(", "),
+        values.join(", "),
+        joins.concat(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_are_copied_column_by_column() {
+        insta::assert_snapshot!(archive_sql("TRUE"), @"INSERT INTO sti_legacy_archive (event_id, project_id, project_type, course_name, course_code, teacher_name, goal_description, study_frequency, has_school, school_course_name, school_course_code, school_teacher_name, has_self_study, self_study_goal_description, self_study_study_frequency) SELECT $1, p.id, p.project_type, p.course_name, p.course_code, p.teacher_name, p.goal_description, p.study_frequency, school.project_id IS NOT NULL, school.course_name, school.course_code, school.teacher_name, self_study.project_id IS NOT NULL, self_study.goal_description, self_study.study_frequency FROM projects_project p LEFT JOIN projects_schoolproject school ON school.project_id = p.id LEFT JOIN projects_selfstudyproject self_study ON self_study.project_id = p.id WHERE TRUE");
+    }
+}

@@ -1,0 +1,150 @@
+//! The drop, and its rehearsal: the plan, the digest, attempt after attempt, and what became of the last one.
+
+use std::time::Duration;
+
+use super::attempt::Made;
+use super::attempts::{Ended, attempts};
+use super::confirm::{Seen, confirm};
+use super::digest::Given;
+use super::error::ContractError;
+use super::event::{self, DropEvent};
+use super::look::{Look, Place, look};
+use super::options::DropOptions;
+use super::outcome::{Answer, Dropped, Outcome, Refusal, Rehearsal};
+use super::plan::DropPlan;
+use crate::db::dialect;
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, ConnectError, read_snapshot};
+use crate::expand::Retry;
+
+/// The plan of a drop. Reads one snapshot, takes no lock on a row, and changes nothing.
+///
+/// # Errors
+/// [`ContractError::AlreadyDropped`]; or why there is no answer.
+pub fn plan(connection: &mut AnyConnection, options: &DropOptions) -> Result<DropPlan, ContractError> {
+    Ok(look_first(connection, options)?.plan)
+}
+
+fn look_first(connection: &mut AnyConnection, options: &DropOptions) -> Result<Look, ContractError> {
+    read_snapshot(connection, |connection| look(connection, options, Place::Snapshot))
+}
+
+/// Does everything that [`execute`] does, and rolls back instead of committing. Reports how long the locks were
+/// held: so long nobody could read or write projects, as in the real drop.
+///
+/// `retrying` is told of every attempt that did not get its locks.
+///
+/// # Errors
+/// [`ContractError`]. Nothing is changed in any case.
+pub fn rehearse(
+    connection: &mut AnyConnection,
+    options: &DropOptions,
+    retrying: &mut dyn FnMut(&Retry),
+) -> Result<Rehearsal, ContractError> {
+    let before = look_first(connection, options)?;
+    if !before.plan.is_open() {
+        return Ok(Rehearsal::Refused { plan: Box::new(before.plan), why: Refusal::Gates });
+    }
+    let digest = before.plan.digest.clone();
+    Ok(match attempts(connection, options, &before, &digest, true, retrying)? {
+        (Ended::Made(made), attempts) => {
+            let Made { plan, archived, held, .. } = made;
+            Rehearsal::Rehearsed { plan, archived, held, attempts }
+        }
+        (Ended::Refused(plan, why), _) => Rehearsal::Refused { plan, why },
+        (Ended::Blocked(blocked), _) => Rehearsal::Blocked(blocked),
+        (Ended::Lost { source, .. }, _) => return Err(source.into()),
+    })
+}
+
+/// Drops the legacy columns, if the digest `digest` fits the plan of now and no gate refuses, before the locks and
+/// under them.
+///
+/// One transaction: `LOCK TABLE` of all three tables in ACCESS EXCLUSIVE mode at once (SQLite: `BEGIN IMMEDIATE`),
+/// every gate again, the archive, the permit, the drop by its migration, the event, the record of the migration. An
+/// attempt that does not get its locks in [`DropOptions::lock_timeout`] is rolled back, `retrying` is told who holds
+/// them, and it is tried again after a rest. Where the answer to COMMIT is lost, fresh connections of `connector`
+/// ask the catalogue what became of it.
+///
+/// # Errors
+/// [`ContractError`]. Nothing was changed then.
+pub fn execute(
+    connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
+    options: &DropOptions,
+    digest: &str,
+    retrying: &mut dyn FnMut(&Retry),
+) -> Result<Outcome, ContractError> {
+    let mut connection = connector()?;
+    let ended = match confirmed(&mut connection, options, digest, retrying) {
+        Err(ContractError::AlreadyDropped { event }) => return earlier(&mut connection, event, digest),
+        ended => ended?,
+    };
+    // What is left of the old connection must not stand in the way of the fresh ones.
+    drop(connection);
+    Ok(match ended {
+        (Ended::Made(made), attempts) => Outcome::Done(Dropped {
+            event: made.event,
+            answer: Answer::Commit,
+            plan: Some(made.plan),
+            archived: made.archived,
+            held: made.held,
+            attempts,
+        }),
+        (Ended::Refused(plan, why), _) => Outcome::Refused { plan, why },
+        (Ended::Blocked(blocked), _) => Outcome::Blocked(blocked),
+        (Ended::Lost { source, at_commit: None }, _) => Outcome::NotDone { reason: source.to_string() },
+        (Ended::Lost { source, at_commit: Some(event) }, attempts) => {
+            let reason = source.to_string();
+            match confirm(connector, &event) {
+                Seen::Done(event) => Outcome::Done(on_record(&event, Answer::Catalogue, attempts)),
+                Seen::NotDone => Outcome::NotDone { reason },
+                Seen::Unclear(seen) => Outcome::Unknown { event: event.id, reason, seen },
+            }
+        }
+    })
+}
+
+/// The columns are gone already. Done, if it was done with this digest: that is how a command that was killed, or
+/// whose outcome was unknown, is asked again.
+fn earlier(connection: &mut AnyConnection, event: i64, digest: &str) -> Result<Outcome, ContractError> {
+    match event::open_drop(connection)? {
+        Some(event) if event.digest.as_deref() == Some(digest) => {
+            Ok(Outcome::Done(on_record(&event, Answer::Earlier, 0)))
+        }
+        _ => Err(ContractError::AlreadyDropped { event }),
+    }
+}
+
+fn on_record(event: &DropEvent, answer: Answer, attempts: u32) -> Dropped {
+    Dropped {
+        event: event.id,
+        answer,
+        plan: None,
+        archived: event.archived.unwrap_or_default(),
+        held: Duration::from_millis(event.lock_ms.unwrap_or_default().unsigned_abs()),
+        attempts,
+    }
+}
+
+/// Makes the plan of now, holds the digest against it, and tries.
+fn confirmed(
+    connection: &mut AnyConnection,
+    options: &DropOptions,
+    digest: &str,
+    retrying: &mut dyn FnMut(&Retry),
+) -> Result<(Ended, u32), ContractError> {
+    let before = look_first(connection, options)?;
+    let now = dialect::clock_minutes(connection).doing("asking the database's clock")?;
+    let given = digest.to_owned();
+    let why = match before.covered.check(digest, now) {
+        // Whoever confirmed an open plan finds out which gates have shut since.
+        _ if !before.plan.is_open() => Some(Refusal::Gates),
+        Given::Another => Some(Refusal::AnotherPlan { given }),
+        Given::Expired(age) => Some(Refusal::Expired { given, age }),
+        Given::Good => None,
+    };
+    match why {
+        Some(why) => Ok((Ended::Refused(Box::new(before.plan), why), 0)),
+        None => attempts(connection, options, &before, digest, false, retrying),
+    }
+}

@@ -1,0 +1,109 @@
+//! The gates that ask whether a value would be lost: the classes of a verification, each under its gate.
+
+use super::super::gate::{Gate, GateResult, Verdict};
+use super::super::waiver::Waiver;
+use crate::models::Kind;
+use crate::verify::{Class, ClassCount, VerifyReport};
+
+/// The gate that a class belongs to; `None` for those that lose nothing.
+pub(in super::super) const fn gate_of(class: Class) -> Option<Gate> {
+    match class {
+        Class::Missing => Some(Gate::Coverage),
+        Class::MissingDraft => Some(Gate::DraftValues),
+        Class::WrongKind => Some(Gate::WrongKind),
+        Class::BothKinds => Some(Gate::BothKinds),
+        Class::OrphanSchool | Class::OrphanSelfStudy => Some(Gate::Orphans),
+        Class::Drift => Some(Gate::Drift),
+        Class::UnknownType => Some(Gate::UnknownType),
+        Class::StrayValue => Some(Gate::StrayValues),
+        Class::NullBecameEmpty | Class::DraftWithoutRow | Class::DraftWithRow => None,
+    }
+}
+
+/// The results of all of them.
+pub(in super::super) fn all(report: &VerifyReport, waivers: &[Waiver]) -> Vec<GateResult> {
+    let gates =
+        Gate::ALL.into_iter().filter(|gate| Class::ALL.into_iter().any(|c| gate_of(c) == Some(*gate)));
+    gates
+        .map(|gate| {
+            let waiver = waivers.iter().find(|waiver| waiver.gate() == gate);
+            one(gate, report, waiver)
+        })
+        .collect()
+}
+
+fn one(gate: Gate, report: &VerifyReport, waiver: Option<&Waiver>) -> GateResult {
+    let of_gate = |class: Class| gate_of(class) == Some(gate);
+    let counts: Vec<&ClassCount> =
+        report.classes.iter().filter(|count| of_gate(count.class) && count.total > 0).collect();
+    let found: i64 = counts.iter().map(|count| count.total).sum();
+    let samples = report.samples.iter().filter(|sample| of_gate(sample.class));
+    let ids = samples.flat_map(|sample| sample.projects.iter().map(|project| project.id));
+    let verdict = match waiver {
+        Some(waiver) if found <= waiver.allowed() => Verdict::Waived,
+        _ => Verdict::of(found),
+    };
+    GateResult {
+        gate,
+        verdict,
+        found,
+        allowed: waiver.map_or(0, Waiver::allowed),
+        evidence: counts.into_iter().map(evidence).collect(),
+        ids: ids.take(GateResult::IDS as usize).collect(),
+        fix: (verdict == Verdict::Refused).then(|| fix(gate, found)),
+    }
+}
+
+/// Projects by type and draft state, and the columns that matter.
+fn evidence(count: &ClassCount) -> String {
+    if let Some(kind) = count.class.orphan_kind() {
+        return format!("{} in {} without a project", number(count.total, "row"), kind.table());
+    }
+    let of = |kind: Option<Kind>| {
+        let split = count.projects.of(kind);
+        let name = kind.map_or("unknown type", Kind::as_str);
+        [(split.non_draft, ""), (split.draft, " (drafts)")]
+            .into_iter()
+            .filter(|(projects, _)| *projects > 0)
+            .map(move |(projects, state)| format!("{projects} {name}{state}"))
+    };
+    let parts: Vec<String> =
+        [Some(Kind::School), Some(Kind::SelfStudy), None].into_iter().flat_map(of).collect();
+    let fields: Vec<String> = count
+        .fields
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(field, count)| format!("{field} {count}"))
+        .collect();
+    let fields = match (fields.is_empty(), count.class) {
+        (true, Class::Missing | Class::MissingDraft | Class::UnknownType) => {
+            "; none holds a value".to_owned()
+        }
+        (true, _) => String::new(),
+        (false, _) => format!("; columns: {}", fields.join(", ")),
+    };
+    format!("{}: {}{fields}", number(count.total, "project"), parts.join(", "))
+}
+
+fn number(count: i64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+fn fix(gate: Gate, found: i64) -> String {
+    match gate {
+        Gate::Coverage => "sti backfill".to_owned(),
+        Gate::DraftValues => "sti backfill --include-drafts".to_owned(),
+        Gate::Orphans => "sti-verify --repair --from legacy".to_owned(),
+        Gate::UnknownType => format!(
+            "set project_type of these projects and run sti backfill; or let only the archive keep their values, with \
+             --waive unknown-type={found}"
+        ),
+        Gate::StrayValues => format!(
+            "empty these columns of these projects; or let only the archive keep their values, with --waive \
+             stray-values={found}"
+        ),
+        _ => {
+            "sti-verify --repair --from legacy, or --from subtype where the subtype rows are right".to_owned()
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the drop of the legacy columns asks of each backend: its locks, its permit, its clock.
+
+use diesel::connection::SimpleConnection as _;
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::{OptionalExtension as _, QueryResult, RunQueryDsl as _};
+use std::time::Duration;
+
+use super::Obstacle;
+use crate::db::connection::AnyConnection;
+
+/// Locks `tables` against everybody, readers included, in one statement: a table that is locked later, or a lock that
+/// is strengthened, makes a deadlock of which an innocent session may be the victim. Nothing on SQLite, where the
+/// write transaction has the whole database.
+///
+/// # Errors
+/// A lock timeout, or whatever the database says.
+pub fn lock_exclusively(connection: &mut AnyConnection, tables: &[&str]) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => {
+            c.batch_execute(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", tables.join(", ")))
+        }
+        AnyConnection::Sqlite(_) => Ok(()),
+    }
+}
+
+/// Waits, at most `longest`, until no transaction holds the locks of [`lock_exclusively`]: one whose connection was
+/// lost may still be on its way to its end.
+///
+/// # Errors
+/// A lock timeout, or whatever the database says.
+pub fn outwait_exclusive(
+    connection: &mut AnyConnection,
+    tables: &[&str],
+    longest: Duration,
+) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => c.batch_execute(&format!(
+            "SET LOCAL lock_timeout = '{}ms'; LOCK TABLE {} IN ACCESS SHARE MODE",
+            longest.as_millis().max(1),
+            tables.join(", "),
+        )),
+        AnyConnection::Sqlite(_) => Ok(()),
+    }
+}
+
+/// Gives the transaction that is open the permit that the drop's migration asks for and consumes. It cannot be
+/// committed. The scripts of the migration say how each half of it works.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn give_permit(connection: &mut AnyConnection) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => {
+            c.batch_execute("INSERT INTO sti_drop_permit (transaction) VALUES (pg_current_xact_id()::text)")
+        }
+        AnyConnection::Sqlite(c) => c.batch_execute(
+            "CREATE TEMP TABLE sti_drop_guard (permitted integer); \
+             INSERT INTO main.sti_drop_permit (\"transaction\") VALUES ('this one')",
+        ),
+    }
+}
+
+/// Minutes since 1970 by the database's clock, so that two machines agree on the age of something.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn clock_minutes(connection: &mut AnyConnection) -> QueryResult<i64> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        minutes: i64,
+    }
+    let sql = match connection {
+        AnyConnection::Pg(_) => "SELECT floor(EXTRACT(EPOCH FROM clock_timestamp()) / 60)::bigint AS minutes",
+        AnyConnection::Sqlite(_) => "SELECT CAST(strftime('%s', 'now') AS bigint) / 60 AS minutes",
+    };
+    let row: Row = diesel::sql_query(sql).get_result(connection)?;
+    Ok(row.minutes)
+}
+
+/// Why this role may not change the columns of `table`; `None` when it may, or there is no such table.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn not_owner(connection: &mut AnyConnection, table: &str) -> QueryResult<Option<Obstacle>> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        role: String,
+        #[diesel(sql_type = Text)]
+        owner: String,
+        #[diesel(sql_type = Bool)]
+        owns: bool,
+    }
+    let AnyConnection::Pg(connection) = connection else { return Ok(None) };
+    let sql = "SELECT quote_ident(current_user) AS role, quote_ident(pg_get_userbyid(relowner)) AS owner, \
+                      pg_has_role(current_user, relowner, 'USAGE') AS owns \
+               FROM pg_class WHERE oid = to_regclass($1)";
+    let row: Option<Row> = diesel::sql_query(sql).bind::<Text, _>(table).get_result(connection).optional()?;
+    Ok(row.filter(|row| !row.owns).map(|Row { role, owner, .. }| Obstacle::NotOwner {
+        role,
+        owner,
+        table: table.to_owned(),
+    }))
+}

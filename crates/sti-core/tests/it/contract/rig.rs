@@ -1,0 +1,169 @@
+//! What the tests of the drop share.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sti_core::contract::{
+    ContractError, DropOptions, DropPlan, Dropped, Gate, Outcome, Rehearsal, Verdict, execute, plan, rehearse,
+};
+use sti_core::db::{Access, AnyConnection, ConnectError, DatabaseUrl, connect};
+use sti_core::models::Kind::{School, SelfStudy};
+use sti_core::probe::{Probe, Step};
+use sti_core::test_support::{RowSetDigest, TestDatabase};
+
+use crate::verify::rig::{
+    NOTHING, SCHOOL, SCHOOL_ROW, SELF_STUDY, SELF_STUDY_ROW, draft, migrate, project, row,
+};
+
+pub(crate) const LEGACY: [&str; 5] =
+    ["course_name", "course_code", "teacher_name", "goal_description", "study_frequency"];
+
+pub(crate) fn open(database: &TestDatabase) -> AnyConnection {
+    connector(database.url())().unwrap()
+}
+
+/// Opens connections as `sti-migrate` does.
+pub(crate) fn connector(url: &str) -> impl FnMut() -> Result<AnyConnection, ConnectError> {
+    let url = DatabaseUrl::parse(url).unwrap();
+    move || connect(&url, Access::Write, "drop")
+}
+
+/// Options for a machine that may stand still for a while.
+pub(crate) fn options() -> DropOptions {
+    let mut options = DropOptions::default();
+    options.max_lock = Duration::from_secs(60);
+    options.attempts = 2;
+    options
+}
+
+/// [`options`] with waivers, as on the command line.
+pub(crate) fn waiving(waivers: &[&str]) -> DropOptions {
+    options().waive(waivers.iter().map(|waiver| waiver.parse().unwrap())).unwrap()
+}
+
+/// A probe that calls `hook` once, at `step`.
+pub(crate) fn once_at(step: Step, hook: impl FnOnce() + Send + 'static) -> Probe {
+    let hook = Mutex::new(Some(hook));
+    Probe::new(move |at| {
+        let hook = if at == step { hook.lock().unwrap().take() } else { None };
+        if let Some(hook) = hook {
+            hook();
+        }
+    })
+}
+
+/// Every step at which a probe was called.
+pub(crate) fn recorder() -> (Probe, Arc<Mutex<Vec<Step>>>) {
+    let steps: Arc<Mutex<Vec<Step>>> = Arc::default();
+    let shared = Arc::clone(&steps);
+    (Probe::new(move |step| shared.lock().unwrap().push(step)), steps)
+}
+
+/// A database whose two sides are equal: published projects and drafts of both kinds, and an empty draft without a
+/// row.
+pub(crate) fn ready(database: &TestDatabase) {
+    migrate(database);
+    project(database, 1, "school", SCHOOL);
+    row(database, 1, School, &SCHOOL_ROW);
+    project(database, 2, "self_study", SELF_STUDY);
+    row(database, 2, SelfStudy, &SELF_STUDY_ROW);
+    draft(database, 3, "school", SCHOOL);
+    row(database, 3, School, &SCHOOL_ROW);
+    draft(database, 4, "self_study", NOTHING);
+}
+
+pub(crate) fn planned(database: &TestDatabase, options: &DropOptions) -> DropPlan {
+    plan(&mut open(database), options).unwrap()
+}
+
+/// The gates that refuse, or could not be asked.
+pub(crate) fn shut(plan: &DropPlan) -> Vec<Gate> {
+    plan.shut().map(|result| result.gate).collect()
+}
+
+pub(crate) fn verdict(plan: &DropPlan, gate: Gate) -> Verdict {
+    plan.gate(gate).unwrap().verdict
+}
+
+/// Drops with the digest of the plan of now.
+pub(crate) fn try_drop(database: &TestDatabase, options: &DropOptions) -> Result<Outcome, ContractError> {
+    let digest = planned(database, options).digest;
+    drop_with(database.url(), options, &digest)
+}
+
+pub(crate) fn drop_with(url: &str, options: &DropOptions, digest: &str) -> Result<Outcome, ContractError> {
+    execute(&mut connector(url), options, digest, &mut |_| ())
+}
+
+/// Drops, and must.
+#[track_caller]
+pub(crate) fn dropped(database: &TestDatabase, options: &DropOptions) -> Dropped {
+    match try_drop(database, options).unwrap() {
+        Outcome::Done(dropped) => dropped,
+        other => panic!("not dropped: {other:?}"),
+    }
+}
+
+pub(crate) fn rehearsed(database: &TestDatabase, options: &DropOptions) -> Rehearsal {
+    rehearse(&mut open(database), options, &mut |_| ()).unwrap()
+}
+
+/// How many of the legacy columns there are.
+pub(crate) fn columns_left(database: &TestDatabase) -> usize {
+    let names = database.column(
+        "name",
+        database.either(
+            "FROM (SELECT attname AS name FROM pg_attribute WHERE attrelid = 'projects_project'::regclass \
+             AND attnum > 0 AND NOT attisdropped) c",
+            "FROM pragma_table_info('projects_project')",
+        ),
+    );
+    names.iter().flatten().filter(|name| LEGACY.contains(&name.as_str())).count()
+}
+
+/// Everything that a drop that did not happen must have left alone: both sides, and the tools' own tables.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Everything {
+    legacy: RowSetDigest,
+    rows: [RowSetDigest; 2],
+    own: Vec<i64>,
+}
+
+pub(crate) fn everything(database: &TestDatabase) -> Everything {
+    let columns = [&["project_type", "is_draft"], &LEGACY[..]].concat();
+    let own = [
+        "sti_drop_event",
+        "sti_legacy_archive",
+        "sti_drop_permit",
+        "__diesel_schema_migrations WHERE version = '00000000000901'",
+    ];
+    Everything {
+        legacy: database.digest("projects_project", "id", &columns),
+        rows: [
+            database.digest("projects_schoolproject", "project_id", &LEGACY[..3]),
+            database.digest("projects_selfstudyproject", "project_id", &LEGACY[3..]),
+        ],
+        own: own.map(|table| database.count(table)).to_vec(),
+    }
+}
+
+/// Backfills everything and repairs what contradicts, as a rollout does before its drop.
+pub(crate) fn bring_level(database: &TestDatabase) {
+    use crate::backfill::rig::{config, run};
+    use sti_core::backfill::Scope;
+    use sti_core::verify::repair::{Direction, Execution, RepairOptions, execute, plan};
+
+    let direction = Direction::Legacy;
+    let digest = plan(&mut open(database), direction, 0).unwrap().digest;
+    let repaired = execute(&mut open(database), &RepairOptions::new(direction, digest)).unwrap();
+    assert!(matches!(repaired, Execution::Done(_)), "{repaired:?}");
+    run(database, &config(1000, Scope::All)).unwrap();
+}
+
+/// Another empty database on the same backend, where one test needs several.
+pub(crate) fn another(database: &TestDatabase) -> TestDatabase {
+    match database.backend_name() {
+        "postgres" => TestDatabase::postgres(),
+        _ => TestDatabase::sqlite(),
+    }
+}
