@@ -6,6 +6,7 @@ mod bench;
 mod failure;
 mod monitoring;
 mod sample;
+mod squawk;
 mod test;
 mod tidy;
 
@@ -21,6 +22,7 @@ enum Task {
     Tidy(tidy::Options),
     Monitoring(monitoring::Options),
     Sample(sample::Options),
+    Squawk(squawk::Options),
     Bench(bench::Options),
 }
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Task::Tidy(options) => tidy::run(&options),
         Task::Monitoring(options) => monitoring::run(&options),
         Task::Sample(options) => sample::run(&options),
+        Task::Squawk(options) => squawk::run(&options),
         Task::Bench(options) => bench::run(&options),
     };
     outcome.unwrap_or_else(|failure| {

@@ -2,7 +2,7 @@
 
 pub(crate) mod snapshots;
 mod source;
-mod tree;
+pub(crate) mod tree;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::Failure;
 
 /// All files below `root`, sorted, without `target` and hidden folders other than `.ci`.
-pub(super) fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -27,6 +27,6 @@ pub(super) fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// `file` as the person sees it.
-pub(super) fn shown(root: &Path, file: &Path) -> String {
+pub(crate) fn shown(root: &Path, file: &Path) -> String {
     file.strip_prefix(root).unwrap_or(file).display().to_string()
 }

@@ -1,5 +1,8 @@
 -- The three tables under Django's names. Where they exist, `sti-migrate up` has checked that they fit, and
 -- nothing is created or changed here.
+
+-- The widths are those of the application, which checks values against them before it writes:
+-- squawk-ignore-file prefer-text-field
 CREATE TABLE IF NOT EXISTS projects_project (
     id uuid NOT NULL PRIMARY KEY,
     name varchar(255) NOT NULL,

@@ -2,7 +2,7 @@
 
 ALTER TABLE sti_drop_event
     -- The digest of the plan that was confirmed.
-    ADD COLUMN digest varchar(12),
+    ADD COLUMN digest text,
     -- JSON: every gate with its verdict, its count and its evidence, as found under the lock.
     ADD COLUMN gates text,
     -- JSON: the waivers, each with the gate, the count that was allowed and the count that was found.

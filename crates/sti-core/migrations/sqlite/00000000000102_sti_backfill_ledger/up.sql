@@ -5,7 +5,7 @@ CREATE TABLE sti_backfill_run (
     id integer NOT NULL PRIMARY KEY AUTOINCREMENT,
     -- active: to be worked on, or to be resumed. done: finished. abandoned: --restart began a new one.
     -- failed: stopped for good, stop_reason says why.
-    state varchar(20) NOT NULL CHECK (state IN ('active', 'done', 'abandoned', 'failed')),
+    state text NOT NULL CHECK (state IN ('active', 'done', 'abandoned', 'failed')),
     -- What binds a resume: which projects are in scope, and which mapping made their rows.
     include_drafts bool NOT NULL,
     mapping_version integer NOT NULL,
@@ -32,9 +32,9 @@ CREATE TABLE sti_backfill_chunk (
     -- The range of keys: after (exclusive, NULL for the beginning) and through (inclusive).
     after_id char(32),
     through_id char(32) NOT NULL,
-    state varchar(20) NOT NULL CHECK (state IN ('leased', 'done')),
+    state text NOT NULL CHECK (state IN ('leased', 'done')),
     -- Who works on it: only a transaction that knows the token can commit this chunk.
-    token varchar(36) NOT NULL,
+    token text NOT NULL,
     owner text NOT NULL,
     lease_expires_at datetime NOT NULL,
     attempts integer NOT NULL DEFAULT 1,

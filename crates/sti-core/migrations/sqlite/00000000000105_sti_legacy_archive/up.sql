@@ -1,7 +1,7 @@
 -- What the drop of the legacy columns leaves behind, so that it can be taken back without losing a value.
 
 -- The digest of the plan that was confirmed.
-ALTER TABLE sti_drop_event ADD COLUMN digest varchar(12);
+ALTER TABLE sti_drop_event ADD COLUMN digest text;
 -- JSON: every gate with its verdict, its count and its evidence, as found under the lock.
 ALTER TABLE sti_drop_event ADD COLUMN gates text;
 -- JSON: the waivers, each with the gate, the count that was allowed and the count that was found.
