@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod common;
+pub mod digest;
 pub mod document;
 pub mod entry;
 pub mod flag;

@@ -1,5 +1,6 @@
 //! The commands of `sti-migrate`: one file each.
 
+mod drop_legacy;
 mod misfits;
 mod status;
 mod up;
@@ -7,7 +8,7 @@ mod up;
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::{Answer, Common};
 
-/// Adopt or make the schema of the split, and say what state it is in.
+/// Adopt or make the schema of the split, say what state it is in, and drop the legacy columns in the end.
 ///
 /// Works on a database that a Django application made as on an empty one, on PostgreSQL and on SQLite.
 #[derive(Debug, clap::Parser)]
@@ -29,6 +30,7 @@ impl sti_cli::Arguments for Arguments {
 pub(crate) enum Command {
     Up(up::Options),
     Status(status::Options),
+    DropLegacy(drop_legacy::Options),
 }
 
 impl Command {
@@ -36,6 +38,7 @@ impl Command {
         match self {
             Self::Up(options) => up::run(options, common),
             Self::Status(options) => status::run(options, common),
+            Self::DropLegacy(options) => drop_legacy::run(options, common),
         }
     }
 }

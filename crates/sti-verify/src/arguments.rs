@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use sti_cli::Common;
 use sti_cli::answer::EXIT_CODES;
+use sti_cli::{Common, digest};
 use sti_core::verify::MAX_SAMPLE;
 use sti_core::verify::repair::Direction;
 
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, requires_all = ["repair", "confirm"])]
     execute: bool,
     /// The digest that the plan shows: nothing is done if the plan of now is another one.
-    #[arg(long, value_name = "DIGEST", requires = "execute", value_parser = digest)]
+    #[arg(long, value_name = "DIGEST", requires = "execute", value_parser = digest::parse)]
     confirm: Option<String>,
 }
 
@@ -71,15 +71,6 @@ impl Arguments {
             From::Subtype => Direction::Subtype,
         };
         Some(RepairArguments { direction, confirm: self.confirm.clone() })
-    }
-}
-
-fn digest(text: &str) -> Result<String, String> {
-    let digest = text.to_ascii_lowercase();
-    if digest.len() == 12 && digest.chars().all(|c| c.is_ascii_hexdigit()) {
-        Ok(digest)
-    } else {
-        Err("expected the 12 hex digits that the plan shows".to_owned())
     }
 }
 

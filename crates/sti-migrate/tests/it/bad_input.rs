@@ -39,7 +39,7 @@ fn a_file_that_is_no_database() {
 }
 
 /// The binary for a user that may not do everything, as root may: beside the database, in a folder that all can read.
-fn for_ordinary_user(database: &TestDatabase, arguments: &[&str]) -> (Command, PathBuf) {
+pub(crate) fn for_ordinary_user(database: &TestDatabase, arguments: &[&str]) -> (Command, PathBuf) {
     let path = database.path().unwrap().to_path_buf();
     let folder = path.parent().unwrap();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();

@@ -8,6 +8,7 @@ fn help_texts() {
         ("help_sti_migrate", &["--help"][..]),
         ("help_sti_migrate_up", &["up", "--help"]),
         ("help_sti_migrate_status", &["status", "--help"]),
+        ("help_sti_migrate_drop_legacy", &["drop-legacy", "--help"]),
     ] {
         snapshot(name, None, &mut sti_migrate(arguments), 0);
     }

@@ -52,6 +52,14 @@ fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     settings.add_filter(r"trying again in \d+\.\d s", "trying again in [rest]");
     settings.add_filter(r"pid \d+", "pid [pid]");
     settings.add_filter(r"transaction of \d+ s", "transaction of [seconds] s");
+    let measured = r"(estimated|comparing|archiving|dropping|compared in|with|held for|lock-time[ |]+pass[ |]+)( ?)\d+\.\d+ s";
+    settings.add_filter(measured, "$1$2[time] s");
+    settings.add_filter(r#""found": \d+(,\s+"allowed": 2000)"#, r#""found": "[time]"$1"#);
+    settings.add_filter(r#""pid": \d+"#, r#""pid": "[pid]""#);
+    settings.add_filter(r"port \d{4,5}", "port [port]");
+    settings.add_filter(r"connected for \d+ s", "connected for [time] s");
+    settings.add_filter(r#""(\w+_ms|connected_s)": \d+"#, r#""$1": "[time]""#);
+    settings.add_filter(r#"([ "])[0-9a-f]{12}\b"#, "$1[digest]");
     settings.add_filter(r"\bt\d+_\d+_[0-9a-f]+_app\b", "app");
     if let Some(path) = database.and_then(TestDatabase::path).and_then(Path::parent) {
         settings.add_filter(&path.display().to_string(), "[folder]");

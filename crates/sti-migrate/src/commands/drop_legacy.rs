@@ -1,0 +1,155 @@
+//! `sti-migrate drop-legacy`
+
+mod json;
+mod report;
+mod sections;
+
+use std::time::Duration;
+
+use sti_cli::answer::{EXIT_CODES, say};
+use sti_cli::{Answer, Common, Exit, Report as _, Target, digest};
+use sti_core::contract::{self, DropOptions, Outcome, Rehearsal, Retry, Waiver};
+use sti_core::db::{Access, ConnectError, connect};
+
+use self::report::{DropReport, Stage};
+
+/// The longest value of `--max-lock`.
+const LONGEST_LOCK: Duration = Duration::from_secs(60 * 60);
+
+const AFTER_HELP: &str = "\
+What each ending means here:
+  0  the plan is shown and every gate is open; or it was rehearsed; or the columns are dropped
+  1  refused by a gate or by the digest; or the locks were not to be had; or the connection was lost and the
+     database says that the drop was not made. Nothing was changed
+  2  could not: usage, connection, rights, the columns are dropped already. Nothing was changed
+  4  the connection was lost at COMMIT and nobody could be asked: the same command again says what became of it";
+
+/// Drop the five legacy columns, once nothing can be lost by it.
+///
+/// Without --rehearse or --execute it reads one snapshot and shows the plan: every gate with its evidence and the
+/// command that mends it, what would be dropped, who is connected, how long the locks would be held, how to go back,
+/// and the digest that confirms it. --rehearse does everything that the drop does under its locks and rolls it back.
+/// --execute --confirm DIGEST does it: the locks on all three tables, every gate again, an archive of every project's
+/// values, the drop and its record are one transaction.
+///
+/// On PostgreSQL the locks (ACCESS EXCLUSIVE) are waited for 0.1 s at a time, so long may the application's statements
+/// queue behind them; then they are given up and tried again after a rest, up to --attempts times. While they are held
+/// nobody reads or writes projects. On SQLite writers wait for the whole transaction.
+///
+/// There is no way to force it. A waiver names one of the two gates whose values the archive keeps and nothing else
+/// does, unknown-type and stray-values, and the number of projects that are known; it is recorded, and fails when there
+/// are more.
+///
+/// To take it back: sti-migrate restore-legacy.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXIT_CODES}\n\n{AFTER_HELP}"))]
+pub(crate) struct Options {
+    /// Do all of it under the locks, then roll back: nothing is changed. Shows how long the locks are held.
+    #[arg(long, conflicts_with = "execute")]
+    rehearse: bool,
+    /// Drop the columns. Needs --confirm.
+    #[arg(long, requires = "confirm")]
+    execute: bool,
+    /// The digest that the plan or the rehearsal shows; good for 24 hours. Nothing is done if the plan of now is
+    /// another one.
+    #[arg(long, value_name = "DIGEST", requires = "execute", value_parser = digest::parse)]
+    confirm: Option<String>,
+    /// Allow a gate to find up to COUNT projects, as in --waive stray-values=3. May be given once for each gate.
+    #[arg(long = "waive", value_name = "GATE=COUNT")]
+    waivers: Vec<Waiver>,
+    /// The longest time under the locks that the estimate may come to, in seconds (2, 0.5s) or milliseconds (500ms).
+    /// Above it nothing is locked at all.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = lock_time)]
+    max_lock: Duration,
+    /// How often to try to get the locks.
+    #[arg(long, value_name = "N", default_value_t = DropOptions::default().attempts,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    attempts: u32,
+}
+
+pub(crate) fn run(options: &Options, common: &Common) -> Answer {
+    let mut how = DropOptions::default().waive(options.waivers.iter().copied())?;
+    how.max_lock = options.max_lock;
+    how.attempts = options.attempts;
+    let target = common.database.resolve("sti-migrate drop-legacy")?;
+    match (&options.confirm, options.rehearse) {
+        (Some(digest), _) => execute(common, &target, &how, digest),
+        (None, true) => rehearse(common, &target, &how),
+        (None, false) => show(common, &target, &how),
+    }
+}
+
+fn show(common: &Common, target: &Target, how: &DropOptions) -> Answer {
+    let plan = contract::plan(&mut target.connect(Access::Read)?, how)?;
+    print(common, target, how, Stage::Shown(&plan))
+}
+
+fn rehearse(common: &Common, target: &Target, how: &DropOptions) -> Answer {
+    let rehearsal = contract::rehearse(&mut target.connect(Access::Write)?, how, &mut tell)?;
+    print(common, target, how, Stage::Rehearsal(&rehearsal))
+}
+
+fn execute(common: &Common, target: &Target, how: &DropOptions, digest: &str) -> Answer {
+    let mut connector =
+        || -> Result<_, ConnectError> { connect(&target.url, Access::Write, target.command()) };
+    let outcome = contract::execute(&mut connector, how, digest, &mut tell)?;
+    print(common, target, how, Stage::Drop(&outcome, digest))
+}
+
+fn print(common: &Common, target: &Target, how: &DropOptions, stage: Stage<'_>) -> Answer {
+    DropReport::new(target, how, stage).print(common.format)?;
+    Ok(exit(stage))
+}
+
+/// The one place that decides how the command ends.
+fn exit(stage: Stage<'_>) -> Exit {
+    match stage {
+        Stage::Shown(plan) if plan.is_open() => Exit::Done,
+        Stage::Rehearsal(Rehearsal::Rehearsed { .. }) | Stage::Drop(Outcome::Done(_), _) => Exit::Done,
+        Stage::Drop(Outcome::Unknown { .. }, _) => Exit::Unknown,
+        Stage::Shown(_)
+        | Stage::Rehearsal(Rehearsal::Refused { .. } | Rehearsal::Blocked(_))
+        | Stage::Drop(Outcome::Refused { .. } | Outcome::Blocked(_) | Outcome::NotDone { .. }, _) => {
+            Exit::Negative
+        }
+    }
+}
+
+fn tell(retry: &Retry) {
+    let Retry { attempt, attempts, reason, holders, rest } = retry;
+    say(format_args!(
+        "attempt {attempt} of {attempts}: {reason}; rolled back, trying again in {:.1} s",
+        rest.as_secs_f64()
+    ));
+    for holder in holders {
+        say(format_args!("  {holder}"));
+    }
+}
+
+/// `2`, `2s`, `0.5s`, `500ms`.
+fn lock_time(text: &str) -> Result<Duration, String> {
+    let (figure, seconds) = match text.strip_suffix("ms") {
+        Some(figure) => (figure, 0.001),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let plain = figure.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let time = figure.parse::<f64>().ok().filter(|_| plain);
+    let time = time.and_then(|figure| Duration::try_from_secs_f64(figure * seconds).ok());
+    time.filter(|time| (Duration::from_millis(1)..=LONGEST_LOCK).contains(time))
+        .ok_or_else(|| "expected a time from 1ms to 3600s, as in 2s, 0.5s or 500ms".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_time_has_a_unit_or_is_in_seconds() {
+        for (text, ms) in [("2", 2000), ("2s", 2000), ("0.5s", 500), ("500ms", 500), ("3600", 3_600_000)] {
+            assert_eq!(lock_time(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "s", "0", "-1", "2m", "3601", "inf", "NaN", "1e3", "2 s", "0.1ms"] {
+            assert!(lock_time(text).is_err(), "{text}");
+        }
+    }
+}

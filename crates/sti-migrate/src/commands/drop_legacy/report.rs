@@ -1,0 +1,337 @@
+//! What `sti-migrate drop-legacy` reports, for people.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use sti_cli::{Document, Target, number};
+use sti_core::contract::{
+    Answer, Blocked, DropOptions, DropPlan, Dropped, GateResult, Outcome, Refusal, Rehearsal, VALID, Verdict,
+    Waiver,
+};
+
+use super::{json, sections};
+
+/// How far it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stage<'a> {
+    Shown(&'a DropPlan),
+    Rehearsal(&'a Rehearsal),
+    /// With the digest that was given.
+    Drop(&'a Outcome, &'a str),
+}
+
+/// The report of all three.
+#[derive(Debug)]
+pub(super) struct DropReport<'a> {
+    pub(super) target: String,
+    pub(super) how: &'a DropOptions,
+    pub(super) stage: Stage<'a>,
+}
+
+impl<'a> Stage<'a> {
+    /// The plan, where there is one.
+    pub(super) fn plan(self) -> Option<&'a DropPlan> {
+        match self {
+            Self::Shown(plan) => Some(plan),
+            Self::Rehearsal(
+                Rehearsal::Refused { plan, .. }
+                | Rehearsal::Blocked(Blocked { plan, .. })
+                | Rehearsal::Rehearsed { plan, .. },
+            )
+            | Self::Drop(Outcome::Refused { plan, .. } | Outcome::Blocked(Blocked { plan, .. }), _) => {
+                Some(plan)
+            }
+            Self::Drop(Outcome::Done(dropped), _) => dropped.plan.as_deref(),
+            Self::Drop(Outcome::NotDone { .. } | Outcome::Unknown { .. }, _) => None,
+        }
+    }
+
+    /// Why it was refused.
+    pub(super) fn refusal(self) -> Option<&'a Refusal> {
+        match self {
+            Self::Shown(plan) if !plan.is_open() => Some(&Refusal::Gates),
+            Self::Rehearsal(Rehearsal::Refused { why, .. }) | Self::Drop(Outcome::Refused { why, .. }, _) => {
+                Some(why)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn blocked(self) -> Option<&'a Blocked> {
+        match self {
+            Self::Rehearsal(Rehearsal::Blocked(blocked)) | Self::Drop(Outcome::Blocked(blocked), _) => {
+                Some(blocked)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<'a> DropReport<'a> {
+    pub(super) fn new(target: &Target, how: &'a DropOptions, stage: Stage<'a>) -> Self {
+        Self { target: target.url.to_string(), how, stage }
+    }
+
+    /// The command with the waivers and limits of this one, and `rest`.
+    fn command(&self, rest: &str) -> String {
+        format!("{} {rest}", self.command_waiving(&[])).trim_end().to_owned()
+    }
+
+    /// The command with these waivers in the place of its own for the same gates.
+    fn command_waiving(&self, waivers: &[Waiver]) -> String {
+        let mut command = "sti-migrate drop-legacy".to_owned();
+        let own = self.how.waivers().iter().filter(|own| waivers.iter().all(|new| new.gate() != own.gate()));
+        for waiver in own.chain(waivers) {
+            let _ = write!(command, " --waive {waiver}");
+        }
+        if self.how.max_lock != DropOptions::default().max_lock {
+            let ms = self.how.max_lock.as_millis();
+            let _ = if ms.is_multiple_of(1000) {
+                write!(command, " --max-lock {}s", ms / 1000)
+            } else {
+                write!(command, " --max-lock {ms}ms")
+            };
+        }
+        command
+    }
+
+    /// What to type next, if anything.
+    pub(super) fn next(&self) -> Option<String> {
+        let execute = |digest: &str| self.command(&format!("--execute --confirm {digest}"));
+        match self.stage {
+            Stage::Shown(plan) if plan.is_open() => Some(self.command("--rehearse")),
+            Stage::Rehearsal(Rehearsal::Rehearsed { plan, .. }) => Some(execute(&plan.digest)),
+            Stage::Rehearsal(Rehearsal::Blocked(_)) => Some(self.command("--rehearse")),
+            Stage::Drop(Outcome::Refused { plan, .. }, _) if plan.is_open() => Some(execute(&plan.digest)),
+            Stage::Drop(Outcome::Blocked(_) | Outcome::NotDone { .. } | Outcome::Unknown { .. }, digest) => {
+                Some(execute(digest))
+            }
+            Stage::Drop(Outcome::Done(_), _) => None,
+            Stage::Shown(_)
+            | Stage::Rehearsal(Rehearsal::Refused { .. })
+            | Stage::Drop(Outcome::Refused { .. }, _) => Some(self.command("")),
+        }
+    }
+
+    fn verdict(&self) -> String {
+        const NOTHING: &str = "Nothing has been changed.";
+        match self.stage {
+            Stage::Shown(plan) if plan.is_open() => {
+                format!("Drop of the legacy columns: the plan. Every gate is open. {NOTHING}")
+            }
+            Stage::Rehearsal(Rehearsal::Rehearsed { held, .. }) => format!(
+                "Rehearsed: the drop went through, with {} under the locks, and was rolled back. {NOTHING}",
+                seconds(*held)
+            ),
+            Stage::Drop(Outcome::Done(dropped), _) => done(dropped),
+            Stage::Drop(Outcome::NotDone { .. }, _) => {
+                format!("Not done: the connection was lost, and the drop was not made. {NOTHING}")
+            }
+            Stage::Drop(Outcome::Unknown { .. }, _) => {
+                "Unknown: the connection was lost at COMMIT, and the database could not be asked what became of it."
+                    .to_owned()
+            }
+            stage => match (stage.refusal(), stage.blocked()) {
+                (_, Some(blocked)) => {
+                    format!("Blocked: the locks were not to be had in {}. {NOTHING}", attempts(blocked.attempts))
+                }
+                (Some(why), None) => format!("Refused: {}. {NOTHING}", refused(why, stage.plan())),
+                (None, None) => NOTHING.to_owned(),
+            },
+        }
+    }
+
+    /// What happened, below the verdict and above the gates.
+    fn happened(&self, document: Document) -> Document {
+        match self.stage {
+            Stage::Rehearsal(Rehearsal::Rehearsed { archived, attempts: tried, .. }) => document.paragraph(format!(
+                "{} rows were archived and the columns dropped, in {}; then all of it was taken back.",
+                number(*archived),
+                attempts(*tried)
+            )),
+            Stage::Drop(Outcome::Done(dropped), _) => document.paragraph(format!(
+                "Drop event {}: {} rows are in sti_legacy_archive, one for each project; the locks were held for {}.",
+                dropped.event,
+                number(dropped.archived),
+                seconds(dropped.held)
+            )),
+            Stage::Drop(Outcome::NotDone { reason }, _) => {
+                document.list([one_line(&format!("when the connection was lost: {reason}"))])
+            }
+            Stage::Drop(Outcome::Unknown { event, reason, seen }, _) => document.list([
+                one_line(&format!("when the connection was lost: {reason}")),
+                one_line(&format!("afterwards: {seen}")),
+                format!("if the drop was made, it is event {event} in sti_drop_event"),
+            ]),
+            stage => match stage.blocked() {
+                Some(blocked) => {
+                    let document = document.paragraph(format!("The last attempt ended with: {}", blocked.reason));
+                    if blocked.holders.is_empty() {
+                        return document;
+                    }
+                    document
+                        .paragraph("In the way, right after it:")
+                        .list(blocked.holders.iter().map(ToString::to_string))
+                }
+                None => document,
+            },
+        }
+    }
+
+    fn after(&self, document: Document) -> Document {
+        let Some(next) = self.next() else {
+            let document = document
+                .paragraph("Services in dual and subtype mode go on; legacy mode refuses to start now.");
+            return match self.stage.plan() {
+                Some(_) => document,
+                None => document.paragraph("To go back:").command("sti-migrate restore-legacy"),
+            };
+        };
+        let why = match self.stage {
+            Stage::Shown(plan) if plan.is_open() => {
+                return document
+                    .paragraph("Next, to see how long the locks are held:")
+                    .command(next)
+                    .paragraph(format!(
+                        "The digest of this plan is {}, {}. To drop the columns:",
+                        plan.digest,
+                        valid()
+                    ))
+                    .command(self.command(&format!("--execute --confirm {}", plan.digest)));
+            }
+            Stage::Rehearsal(Rehearsal::Rehearsed { plan, .. }) => {
+                format!("The digest of this plan is {}, {}. To drop the columns:", plan.digest, valid())
+            }
+            Stage::Drop(Outcome::Refused { plan, .. }, _) if plan.is_open() => {
+                format!(
+                    "This is the plan of now; its digest is {}, {}. To drop the columns:",
+                    plan.digest,
+                    valid()
+                )
+            }
+            Stage::Rehearsal(Rehearsal::Blocked(_)) | Stage::Drop(Outcome::Blocked(_), _) => {
+                "End these transactions or wait for them, then again:".to_owned()
+            }
+            Stage::Drop(Outcome::NotDone { .. }, _) => "Once the server is reached again:".to_owned(),
+            Stage::Drop(Outcome::Unknown { .. }, _) => {
+                "Once the server is reached again, the same command says what became of it, or does it:"
+                    .to_owned()
+            }
+            _ => "Mend what the gates name, then:".to_owned(),
+        };
+        self.with_waivers(document.paragraph(why).command(next))
+    }
+
+    /// The command that waives what is shut, where all of it may be waived.
+    fn with_waivers(&self, document: Document) -> Document {
+        let Some(plan) = self.stage.plan() else { return document };
+        let waivers =
+            plan.shut().map(|result| Waiver::new(result.gate, u32::try_from(result.found).ok()?).ok());
+        match waivers.collect::<Option<Vec<Waiver>>>() {
+            Some(waivers) if !waivers.is_empty() => document
+                .paragraph("Or, if nothing but the archive needs to keep these values:")
+                .command(self.command_waiving(&waivers)),
+            _ => document,
+        }
+    }
+}
+
+impl sti_cli::Report for DropReport<'_> {
+    fn document(&self) -> Document {
+        let mut document = self.happened(Document::new().heading(self.verdict()));
+        if let Some(plan) = self.stage.plan() {
+            let is_done = matches!(self.stage, Stage::Drop(Outcome::Done(_), _));
+            document = sections::consequences(sections::gates(document, plan), plan, is_done);
+        }
+        self.after(document)
+    }
+
+    fn json(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(json::Report::of(self))
+    }
+}
+
+fn done(dropped: &Dropped) -> String {
+    match dropped.answer {
+        Answer::Commit => "Done: the legacy columns are dropped.".to_owned(),
+        Answer::Catalogue => "Done: the legacy columns are dropped. The answer to COMMIT was lost; the database says \
+                              that it was made."
+            .to_owned(),
+        Answer::Earlier => {
+            "Done: the legacy columns were dropped by an earlier call with this digest; this one changed nothing."
+                .to_owned()
+        }
+    }
+}
+
+fn refused(why: &Refusal, plan: Option<&DropPlan>) -> String {
+    let shut = || {
+        let names: Vec<&str> =
+            plan.into_iter().flat_map(refusing).map(|result| result.gate.as_str()).collect();
+        format!("{} {}", if names.len() == 1 { "the gate" } else { "the gates" }, names.join(", "))
+    };
+    match why {
+        Refusal::Gates => format!("{} shut", is(&shut(), plan)),
+        Refusal::GatesUnderLock => {
+            format!("under the locks {} found shut, which the plan had open", is(&shut(), plan))
+        }
+        Refusal::AnotherPlan { given } => format!("{given} is not the digest of the plan of now"),
+        Refusal::Expired { given, age } => format!(
+            "the digest {given} is that of this plan, and {} old: a digest is good for {} h",
+            hours(*age),
+            VALID.as_secs() / 3600
+        ),
+    }
+}
+
+/// The gates that refuse themselves; others may not have been asked because of them.
+fn refusing(plan: &DropPlan) -> impl Iterator<Item = &GateResult> {
+    plan.gates.iter().filter(|result| result.verdict == Verdict::Refused)
+}
+
+fn is(gates: &str, plan: Option<&DropPlan>) -> String {
+    let one = plan.is_some_and(|plan| refusing(plan).count() == 1);
+    format!("{gates} {}", if one { "is" } else { "are" })
+}
+
+fn valid() -> String {
+    format!("good for {} h", VALID.as_secs() / 3600)
+}
+
+fn attempts(count: u32) -> String {
+    format!("{count} attempt{}", if count == 1 { "" } else { "s" })
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.3} s", time.as_secs_f64())
+}
+
+fn hours(age: Duration) -> String {
+    let minutes = age.as_secs() / 60;
+    format!("{} h {} min", minutes / 60, minutes % 60)
+}
+
+/// What a database said may have several lines.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_digest_is_told_from_a_wrong_one() {
+        let given = "0123456789ab".to_owned();
+        let age = Duration::from_secs((25 * 60 + 3) * 60 + 59);
+        insta::assert_snapshot!(
+            refused(&Refusal::Expired { given: given.clone(), age }, None),
+            @"the digest 0123456789ab is that of this plan, and 25 h 3 min old: a digest is good for 24 h"
+        );
+        insta::assert_snapshot!(
+            refused(&Refusal::AnotherPlan { given }, None),
+            @"0123456789ab is not the digest of the plan of now"
+        );
+        assert_eq!(one_line("server closed\n\tthis\n; check"), "server closed this ; check");
+    }
+}

@@ -1,0 +1,7 @@
+//! `sti-migrate drop-legacy`.
+
+mod bad_input;
+mod connection_lost;
+mod kill;
+mod rig;
+mod states;

@@ -1,0 +1,206 @@
+//! `kill -9` in the middle of a drop: nothing is lost, nothing is left over, and the next command goes on. The process
+//! is held at a chosen statement by a trigger: on PostgreSQL it waits for a row to go, on SQLite it computes for longer
+//! than the test needs. Nothing can be hung on a statement that reads: before the first write there is nothing that a
+//! kill could leave behind but locks.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sti_core::test_support::{Session, TestDatabase};
+
+use super::rig::{archived, digest, drop_legacy, json, legacy, ready, state};
+
+/// How long anything that must happen may take before the test fails.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Where the process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Point {
+    /// The drop is being recorded; nothing is written yet.
+    Event,
+    /// Some projects are archived.
+    Archive,
+    /// All are; the permit is being given.
+    Permit,
+    /// The columns are gone; the migration is being recorded.
+    Migration,
+    /// Everything is written; the event is being completed.
+    Complete,
+    /// The COMMIT is under way: PostgreSQL finishes it after its client has died.
+    Commit,
+}
+
+impl Point {
+    /// Table, event and condition of the trigger that holds the process.
+    const fn place(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Event => ("sti_drop_event", "BEFORE INSERT", "true"),
+            Self::Archive => {
+                ("sti_legacy_archive", "BEFORE INSERT", "NEW.project_id > '00000000000000000000000000000002'")
+            }
+            Self::Permit => ("sti_drop_permit", "BEFORE INSERT", "true"),
+            Self::Migration => ("__diesel_schema_migrations", "BEFORE INSERT", "true"),
+            Self::Complete => ("sti_drop_event", "BEFORE UPDATE", "true"),
+            Self::Commit => ("sti_drop_event", "AFTER UPDATE", "true"),
+        }
+    }
+}
+
+fn hold_postgres(database: &TestDatabase, point: Point) {
+    let (table, event, condition) = point.place();
+    let (constraint, deferred) =
+        if point == Point::Commit { ("CONSTRAINT", "DEFERRABLE INITIALLY DEFERRED") } else { ("", "") };
+    database.execute(&format!(
+        "CREATE TABLE held (id int); INSERT INTO held VALUES (1); \
+         CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+            WHILE {condition} AND EXISTS (SELECT 1 FROM held) LOOP PERFORM pg_sleep(0.01); END LOOP; \
+            RETURN NEW; END $$; \
+         CREATE {constraint} TRIGGER hold {event} ON {table} {deferred} FOR EACH ROW EXECUTE FUNCTION hold()"
+    ));
+}
+
+fn hold_sqlite(database: &TestDatabase, point: Point) {
+    let (table, event, condition) = point.place();
+    database.execute(&format!(
+        "CREATE TRIGGER hold {event} ON {table} WHEN {condition} BEGIN \
+            SELECT count(*) FROM (WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 4000000000) \
+                SELECT n FROM c); END"
+    ));
+}
+
+/// Polls until it is so.
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        thread::yield_now();
+    }
+}
+
+fn start(database: &TestDatabase, digest: &str) -> Child {
+    // The statement that is held must not run into its limit, which follows --max-lock.
+    let arguments = ["--execute", "--confirm", digest, "--max-lock", "600s"];
+    drop_legacy(database, &arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+const OUR_SESSIONS: &str = "pg_stat_activity WHERE application_name = 'sti-migrate drop-legacy' \
+                            AND datname = current_database()";
+
+fn wait_until_held(database: &TestDatabase) {
+    if database.backend_name() == "postgres" {
+        let held = format!("{OUR_SESSIONS} AND wait_event = 'PgSleep'");
+        wait_until("the drop stands at the trigger", || database.count(&held) > 0);
+        return;
+    }
+    // Five projects are dropped in no time: who writes for so long is held.
+    use diesel::Connection as _;
+    use diesel::connection::SimpleConnection as _;
+    let path = database.path().unwrap().to_str().unwrap();
+    let mut connection = diesel::SqliteConnection::establish(path).unwrap();
+    let mut since = None;
+    wait_until("the drop stands at the trigger", || {
+        if connection.batch_execute("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
+            since = None;
+        } else {
+            since.get_or_insert_with(Instant::now);
+        }
+        since.is_some_and(|since: Instant| since.elapsed() > Duration::from_millis(500))
+    });
+}
+
+fn kill(child: &mut Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn kill_at(database: &TestDatabase, point: Point) {
+    ready(database);
+    let (values, before) = (legacy(database), state(database));
+    let limits = ["--max-lock", "600s"];
+    let plan = json(&mut drop_legacy(database, &limits), 0);
+    let digest = plan["digest"].as_str().unwrap();
+    if database.backend_name() == "postgres" {
+        hold_postgres(database, point);
+        let mut child = start(database, digest);
+        wait_until_held(database);
+        kill(&mut child);
+        database.execute("DELETE FROM held");
+        wait_until("the server has ended the session", || database.count(OUR_SESSIONS) == 0);
+        database.execute("DROP FUNCTION hold() CASCADE; DROP TABLE held");
+    } else {
+        hold_sqlite(database, point);
+        let mut child = start(database, digest);
+        wait_until_held(database);
+        kill(&mut child);
+        database.execute("DROP TRIGGER hold");
+    }
+    let was_made = point == Point::Commit && database.backend_name() == "postgres";
+    if !was_made {
+        assert_eq!(state(database), before, "nothing is lost and nothing is left over");
+        let again = json(&mut drop_legacy(database, &limits), 0);
+        assert_eq!(again["outcome"], "shown");
+    }
+    let execute = [&["--execute", "--confirm", digest], &limits[..]].concat();
+    let done = json(&mut drop_legacy(database, &execute), 0);
+    assert_eq!(done["outcome"], "done");
+    assert_eq!(done["answer"], if was_made { "earlier" } else { "commit" });
+    assert_eq!(archived(database), values);
+    assert_eq!(database.count("sti_legacy_archive"), 5, "of this event alone");
+    let after = state(database);
+    for line in ["legacy columns: 0", "sti_drop_event: 1 rows", "sti_drop_permit: 0 rows", "triggers: 0"] {
+        assert!(after.contains(&line.to_owned()), "{line}: {after:#?}");
+    }
+}
+
+macro_rules! kill_points {
+    ($($case:ident: $point:ident;)+) => { $(
+        mod $case {
+            use super::*;
+            #[test]
+            fn postgres() {
+                kill_at(&TestDatabase::postgres(), Point::$point);
+            }
+            #[test]
+            fn sqlite() {
+                kill_at(&TestDatabase::sqlite(), Point::$point);
+            }
+        }
+    )+ };
+}
+
+kill_points! {
+    while_recording_the_event: Event;
+    while_archiving: Archive;
+    while_giving_the_permit: Permit;
+    while_recording_the_migration: Migration;
+    while_completing_the_event: Complete;
+    while_committing: Commit;
+}
+
+/// Killed between two attempts, or in the middle of one that waits for its locks.
+#[test]
+fn while_trying_for_the_locks() {
+    let database = TestDatabase::postgres();
+    ready(&database);
+    let before = state(&database);
+    let digest = digest(&database);
+    let reader = Session::open(&database, "reports");
+    reader.run("BEGIN; SELECT count(*) FROM projects_project");
+    let arguments = ["--execute", "--confirm", &digest, "--attempts", "1000"];
+    let mut child =
+        drop_legacy(&database, &arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("attempt 2 of 1000: ")));
+    kill(&mut child);
+    wait_until("the server has ended the session", || database.count(OUR_SESSIONS) == 0);
+    // Nothing stands in the way of the application.
+    let writer = Session::open(&database, "web");
+    writer.run("UPDATE projects_project SET name = name");
+    reader.run("COMMIT");
+    assert_eq!(state(&database), before);
+    let done = json(&mut drop_legacy(&database, &["--execute", "--confirm", &digest]), 0);
+    assert_eq!(done["outcome"], "done");
+}
