@@ -16,10 +16,12 @@ mod event;
 mod execute;
 mod gate;
 mod gates;
+mod locks;
 mod look;
 mod options;
 mod outcome;
 mod plan;
+pub mod restore;
 mod waiver;
 
 pub use error::ContractError;
@@ -29,6 +31,7 @@ pub use gate::{Gate, GateResult, UnknownGate, Verdict};
 pub use options::DropOptions;
 pub use outcome::{Answer, Blocked, Dropped, Outcome, Refusal, Rehearsal};
 pub use plan::{DropPlan, LockEstimate, VALID};
+pub use restore::{finish, restore};
 pub use waiver::{BadWaiver, Waiver};
 
 pub use crate::expand::Retry;

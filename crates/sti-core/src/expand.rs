@@ -26,6 +26,7 @@ pub use misfit::Misfit;
 pub use next_step::NextStep;
 pub use note::Note;
 pub use plan::{Plan, TableAction, TablePlan, misfits, plan};
+pub(crate) use shape::text_width;
 pub use status::{OwnTable, RecordedMigration, Status, TableStatus, status};
 pub use up::{Retry, UpOptions, UpReport, up};
 pub use widen::Widening;

@@ -26,6 +26,21 @@ pub(super) fn archive(connection: &mut AnyConnection, event: i64, condition: &st
     Ok(i64::try_from(rows).unwrap_or(i64::MAX))
 }
 
+/// How many projects are archived under `event`.
+pub(super) fn archived(connection: &mut AnyConnection, event: i64) -> Result<i64, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+    }
+    let sql = "SELECT count(*) AS rows FROM sti_legacy_archive WHERE event_id = $1";
+    let row: Row = diesel::sql_query(sql)
+        .bind::<BigInt, _>(event)
+        .get_result(connection)
+        .doing("counting the rows of sti_legacy_archive")?;
+    Ok(row.rows)
+}
+
 /// SQL: the statement; its only placeholder is the event.
 fn archive_sql(condition: &str) -> String {
     let mut columns = vec!["event_id".to_owned(), "project_id".to_owned(), "project_type".to_owned()];

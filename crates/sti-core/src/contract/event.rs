@@ -56,6 +56,14 @@ pub struct DropEvent {
     pub finished_at: Option<Timestamp>,
 }
 
+impl DropEvent {
+    /// Whether the drop has not been taken back in full: until then the subtype rows are the values.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.restored_at.is_none()
+    }
+}
+
 const COLUMNS: &str = "id, dropped_at, tool_version, digest, gates, waivers, definitions, archived, lock_ms, \
                        restore_began_at, refilled_through, restored_at, finished_at";
 

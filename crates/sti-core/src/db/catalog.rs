@@ -1,7 +1,7 @@
 //! What is there: relations, columns, foreign keys, read from the database's own catalogue. Takes no lock on the
 //! tables it tells about.
 
-use diesel::sql_types::{Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel::{OptionalExtension as _, RunQueryDsl as _};
 
 use super::connection::AnyConnection;
@@ -137,6 +137,38 @@ pub fn relation(connection: &mut AnyConnection, name: &str) -> Result<Option<Rel
         .doing(format!("looking for {name} in the catalogue"))
 }
 
+/// Where a table is, as SQL: quoted where it has to be.
+#[derive(Clone, Debug, PartialEq, Eq, diesel::QueryableByName)]
+pub struct Place {
+    /// The schema; `main` on SQLite.
+    #[diesel(sql_type = Text)]
+    pub schema: String,
+    /// The table with its schema: `public.projects_project`.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+}
+
+/// Where `table` is, on PostgreSQL the first that `search_path` finds.
+///
+/// # Errors
+/// There is no such table, or whatever the database says.
+pub fn place(connection: &mut AnyConnection, table: &str) -> Result<Place, DbError> {
+    let sql = match connection {
+        AnyConnection::Pg(_) => {
+            "SELECT quote_ident(n.nspname) AS schema, format('%I.%I', n.nspname, c.relname) AS name \
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)"
+        }
+        AnyConnection::Sqlite(_) => {
+            "SELECT 'main' AS schema, 'main.' || name AS name FROM sqlite_schema \
+             WHERE type = 'table' AND lower(name) = $1"
+        }
+    };
+    diesel::sql_query(sql)
+        .bind::<Text, _>(table)
+        .get_result(connection)
+        .doing(format!("looking for the schema of {table}"))
+}
+
 /// Whether a foreign key of `table` refers to `parent` and is enforced.
 ///
 /// # Errors
@@ -164,6 +196,22 @@ pub fn refers_to(connection: &mut AnyConnection, table: &str, parent: &str) -> R
         .get_result(connection)
         .doing(format!("reading the foreign keys of {table} from the catalogue"))?;
     Ok(row.refers)
+}
+
+/// How many rows a table has.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn count(connection: &mut AnyConnection, table: &str) -> Result<i64, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+    }
+    let row: Row = diesel::sql_query(format!("SELECT count(*) AS rows FROM {table}"))
+        .get_result(connection)
+        .doing(format!("counting the rows of {table}"))?;
+    Ok(row.rows)
 }
 
 /// The server, as far as it says who it is.

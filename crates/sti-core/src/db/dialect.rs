@@ -7,6 +7,7 @@ use diesel::{QueryResult, RunQueryDsl as _};
 use std::time::Duration;
 
 use super::connection::AnyConnection;
+use super::sql_types::{DbTimestamp, Timestamp};
 use super::url::Backend;
 
 mod drop;
@@ -205,6 +206,20 @@ pub fn deadlock_timeout(connection: &mut AnyConnection) -> QueryResult<Option<Du
 pub fn lock_limit(connection: &mut AnyConnection, longest: Duration) -> QueryResult<Duration> {
     let deadlock = deadlock_timeout(connection)?;
     Ok(deadlock.map_or(longest, |deadlock| longest.min(deadlock.mul_f64(0.45))))
+}
+
+/// The database's clock.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn clock(connection: &mut AnyConnection) -> QueryResult<Timestamp> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = DbTimestamp)]
+        now: Timestamp,
+    }
+    let sql = format!("SELECT {} AS now", backend(connection).now());
+    diesel::sql_query(sql).get_result(connection).map(|row: Row| row.now)
 }
 
 /// The isolation level of the open transaction, where it is one in which a statement does not see what others have

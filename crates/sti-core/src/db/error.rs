@@ -76,6 +76,8 @@ impl Fault {
         let Error::DatabaseError(kind, information) = error else {
             return match error {
                 Error::BrokenTransactionManager => Self::ConnectionLost,
+                // A COMMIT that failed, and the ROLLBACK behind it too.
+                Error::RollbackErrorOnCommit { commit_error, .. } => Self::of(commit_error),
                 _ => Self::Other,
             };
         };

@@ -41,7 +41,7 @@ pub(super) enum Nulls {
 
 /// How long a text may be, in characters. SQLite enforces none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Width {
+pub(crate) enum Width {
     /// At most this long; 0 stands for any column of text.
     Chars(u32),
     Unlimited,
@@ -85,7 +85,7 @@ pub(super) fn width_of_ours(column: &str) -> Width {
 }
 
 /// How long the values of a column of text may be; `None` if its type is not one of text without padding.
-pub(super) fn text_width(backend: Backend, data_type: &str) -> Option<Width> {
+pub(crate) fn text_width(backend: Backend, data_type: &str) -> Option<Width> {
     let (name, limit) = match data_type.split_once('(') {
         Some((name, rest)) => (name.trim(), Some(rest.trim_end_matches(')').trim().parse().ok()?)),
         None => (data_type, None),

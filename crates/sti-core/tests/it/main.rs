@@ -10,6 +10,7 @@ mod faults;
 mod plan_errors;
 mod repair;
 mod repository;
+mod restore;
 mod schema_matches;
 mod support;
 mod verify;

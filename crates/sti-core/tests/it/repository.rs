@@ -9,6 +9,6 @@ mod drop;
 mod host;
 mod opening;
 mod restore;
-mod rig;
+pub(crate) mod rig;
 mod statements;
 mod update;

@@ -1,0 +1,91 @@
+//! The first step of a restore: the columns come back, empty, and the triggers with them, in one transaction.
+
+use diesel::RunQueryDsl as _;
+use diesel::connection::SimpleConnection as _;
+use diesel::sql_types::BigInt;
+
+use super::columns::{Widened, definitions};
+use super::error::RestoreError;
+use super::state::{Next, State};
+use super::triggers::{self, Installed};
+use crate::contract::Retry;
+use crate::contract::event::DropEvent;
+use crate::contract::locks::{Attempts, Tables, under_locks};
+use crate::db::catalog;
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, Backend, DbError, dialect, migrations};
+use crate::mapping::PARENT;
+
+/// What the first step did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Began {
+    /// The columns that were added; those that were there already are not among them.
+    pub added: Vec<&'static str>,
+    /// Columns that came back wider than they were.
+    pub widened: Vec<Widened>,
+    /// In how many attempts.
+    pub attempts: u32,
+}
+
+/// Adds the columns that are missing and makes the triggers, unless another process has done it by the time that the
+/// locks are had.
+///
+/// Locks: against other `sti-migrate`s; ACCESS EXCLUSIVE on all three tables at once. Under them nothing is read or
+/// written but the catalogue (and, on SQLite, columns with a default).
+pub(super) fn begin(
+    connection: &mut AnyConnection,
+    limits: Attempts,
+    tell: &mut dyn FnMut(&Retry),
+) -> Result<Option<Began>, RestoreError> {
+    let (began, attempts) = under_locks(connection, Tables::All, limits, tell, |connection| {
+        let state = State::look(connection)?;
+        match state.next()? {
+            Next::Begin(event) => once(connection, &state, &event).map(Some),
+            Next::Nothing | Next::Restored(_) | Next::Refill(_) => Ok(None),
+        }
+    })?;
+    Ok(began.map(|began| Began { attempts, ..began }))
+}
+
+fn once(connection: &mut AnyConnection, state: &State, event: &DropEvent) -> Result<Began, RestoreError> {
+    let added = state.missing();
+    let (definitions, widened) = definitions(connection, event, &added)?;
+    for statement in definitions.statements(PARENT) {
+        connection.batch_execute(&statement).doing("adding the legacy columns")?;
+    }
+    if dialect::backend(connection) == Backend::Sqlite {
+        // Its rows hold the default now, which nobody has ever written.
+        for column in definitions.columns.iter().filter(|column| column.default.is_some()) {
+            let sql = format!("UPDATE {PARENT} SET {} = NULL", column.name);
+            connection.batch_execute(&sql).doing("emptying the legacy columns")?;
+        }
+    }
+    if state.triggers != Installed::Yes {
+        triggers::install(connection)?;
+    }
+    record(connection, event)?;
+    let now = State::look(connection)?;
+    if !now.missing().is_empty() || now.triggers != Installed::Yes {
+        return Err(RestoreError::Changed("the columns or the triggers that were made are not there"));
+    }
+    Ok(Began { added, widened, attempts: 0 })
+}
+
+/// What was refilled while a trigger was missing, or into a column that has gone again, is refilled anew.
+fn record(connection: &mut AnyConnection, event: &DropEvent) -> Result<(), DbError> {
+    let now = dialect::backend(connection).now();
+    let sql = format!(
+        "UPDATE sti_drop_event SET restore_began_at = COALESCE(restore_began_at, {now}), refilled_through = NULL \
+         WHERE id = $1 AND restored_at IS NULL"
+    );
+    diesel::sql_query(sql)
+        .bind::<BigInt, _>(event.id)
+        .execute(connection)
+        .doing("recording the beginning of the restore")?;
+    if catalog::relation(connection, migrations::RECORD)?.is_some() {
+        let sql =
+            format!("DELETE FROM {} WHERE version = '{}'", migrations::RECORD, migrations::DROP.version);
+        connection.batch_execute(&sql).doing("taking back the record of the drop's migration")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The end of a restore: the triggers go, once every service writes both sides again.
+
+use std::time::Duration;
+
+use diesel::RunQueryDsl as _;
+
+use super::error::RestoreError;
+use super::state::State;
+use super::triggers::{self, Installed};
+use crate::contract::Retry;
+use crate::contract::locks::{Attempts, Tables, under_locks};
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, DbError, dialect};
+
+/// How a restore is finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FinishOptions {
+    /// How it tries for its locks.
+    pub locks: Attempts,
+    /// How long ago the columns must have come back; the rest of that time is waited for. Services look for them
+    /// every 5 s.
+    pub noticed_after: Duration,
+}
+
+impl Default for FinishOptions {
+    /// 6 s.
+    fn default() -> Self {
+        Self { locks: Attempts::default(), noticed_after: Duration::from_secs(6) }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The columns are there, and no drop is on record: nothing was done.
+    NothingDropped,
+    /// The drop has not been restored: the triggers are needed, and nothing was done.
+    NotRestored {
+        /// The drop.
+        event: i64,
+    },
+    /// It had been finished before.
+    Already {
+        /// The drop.
+        event: i64,
+    },
+    /// The triggers are gone.
+    Done {
+        /// The drop.
+        event: i64,
+        /// In how many attempts.
+        attempts: u32,
+    },
+}
+
+/// Takes the triggers of the restore away. From then on a writer that writes subtype rows only lets the legacy columns
+/// fall behind: services must have noticed the columns, which those with this library do within 5 s.
+///
+/// Locks: against other `sti-migrate`s; ACCESS EXCLUSIVE on both subtype tables, waited for
+/// [`Attempts::lock_timeout`] at most.
+///
+/// # Errors
+/// [`RestoreError`]. Nothing was done then, but for [`RestoreError::Unknown`].
+pub fn finish(
+    connection: &mut AnyConnection,
+    options: &FinishOptions,
+    tell: &mut dyn FnMut(&Retry),
+) -> Result<Finish, RestoreError> {
+    let state = State::look(connection)?;
+    if let Some(answer) = settled(&state) {
+        return Ok(answer);
+    }
+    wait(connection, &state, options.noticed_after)?;
+    let (finish, attempts) = under_locks(connection, Tables::Rows, options.locks, tell, |connection| {
+        let state = State::look(connection)?;
+        match (settled(&state), state.events.last()) {
+            (Some(answer), _) => Ok(answer),
+            (None, None) => Ok(Finish::NothingDropped),
+            (None, Some(last)) => {
+                triggers::remove(connection)?;
+                record(connection)?;
+                Ok(Finish::Done { event: last.id, attempts: 0 })
+            }
+        }
+    })?;
+    Ok(match finish {
+        Finish::Done { event, .. } => Finish::Done { event, attempts },
+        answer => answer,
+    })
+}
+
+/// The answer where there is nothing to do.
+fn settled(state: &State) -> Option<Finish> {
+    if let Some(open) = state.events.iter().find(|event| event.is_open()) {
+        return Some(Finish::NotRestored { event: open.id });
+    }
+    let Some(last) = state.events.last() else {
+        return (state.triggers == Installed::No).then_some(Finish::NothingDropped);
+    };
+    let finished = state.events.iter().all(|event| event.finished_at.is_some());
+    (finished && state.triggers == Installed::No).then_some(Finish::Already { event: last.id })
+}
+
+/// Waits until services have had the time to notice the columns.
+fn wait(connection: &mut AnyConnection, state: &State, noticed_after: Duration) -> Result<(), DbError> {
+    let Some(began) = state.events.last().and_then(|event| event.restore_began_at) else { return Ok(()) };
+    let since = dialect::clock(connection).doing("asking for the time")?.0.signed_duration_since(began.0);
+    let since = since.to_std().unwrap_or_default();
+    std::thread::sleep(noticed_after.saturating_sub(since));
+    Ok(())
+}
+
+fn record(connection: &mut AnyConnection) -> Result<(), DbError> {
+    let now = dialect::backend(connection).now();
+    diesel::sql_query(format!(
+        "UPDATE sti_drop_event SET finished_at = {now} WHERE restored_at IS NOT NULL AND finished_at IS NULL"
+    ))
+    .execute(connection)
+    .doing("recording that the restore is finished")?;
+    Ok(())
+}

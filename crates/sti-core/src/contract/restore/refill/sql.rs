@@ -1,0 +1,101 @@
+//! The statements of a chunk: for each project and column, which value is the one that must be there.
+
+use crate::db::Backend;
+use crate::keyset::in_sql;
+use crate::mapping::{LEGACY_COLUMNS, PARENT, mapped_sql};
+use crate::models::{Kind, ProjectId};
+
+/// The aliases of the subtype tables; the parent is `p`, the archive `a`.
+const fn alias(kind: Kind) -> &'static str {
+    match kind {
+        Kind::School => "s",
+        Kind::SelfStudy => "f",
+    }
+}
+
+/// SQL: the value that the column must hold.
+///
+/// - A project that is not in the archive was made after the drop: what its row says.
+/// - No row of the kind, now as then: the archived value. No row now and one then: NULL, as a change of type leaves it.
+/// - A row that says what it said then, or what the archived value maps to: the archived value, which knows NULL from
+///   `''`. Any other row: what it says.
+fn target_sql(kind: Kind, column: &str, exact: &str) -> String {
+    let (row, then) = (alias(kind), format!("a.{kind}_{column}"));
+    let archived = mapped_sql("a", column);
+    format!(
+        "CASE WHEN a.project_id IS NULL THEN COALESCE({row}.{column}, p.{column}) \
+              WHEN {row}.project_id IS NULL THEN CASE WHEN a.has_{kind} THEN NULL ELSE a.{column} END \
+              WHEN {row}.{column} {exact} = {archived} {exact} THEN a.{column} \
+              WHEN a.has_{kind} AND {row}.{column} {exact} = {then} {exact} THEN a.{column} \
+              ELSE {row}.{column} END"
+    )
+}
+
+/// SQL: true where the column holds a value that neither the archive nor the subtype row holds. Nobody but another
+/// tool's hand has put it there, after the columns had come back; it is not overwritten.
+fn foreign_sql(kind: Kind, column: &str, exact: &str) -> String {
+    let is_not = |other: &str| format!("p.{column} {exact} IS DISTINCT FROM {other}.{column} {exact}");
+    format!("(p.{column} {exact} <> '' AND {} AND {})", is_not(alias(kind)), is_not("a"))
+}
+
+/// SQL: for each project its id, whether it is in the archive, and for each column what it holds (`was_`), what it
+/// must hold (`is_`), what is archived (`then_`), and whether a foreign value is left alone (`left_`).
+fn values_sql(backend: Backend, event: i64, ids: &[ProjectId]) -> String {
+    let exact = backend.exact();
+    let of_column = |(kind, c): (Kind, &str)| {
+        let (target, foreign) = (target_sql(kind, c, exact), foreign_sql(kind, c, exact));
+        format!(
+            ", p.{c} AS was_{c}, a.{c} AS then_{c}, CASE WHEN {foreign} THEN p.{c} ELSE {target} END AS is_{c}, \
+             CASE WHEN {foreign} THEN 1 ELSE 0 END AS left_{c}"
+        )
+    };
+    let columns = Kind::ALL.into_iter().flat_map(|kind| kind.columns().iter().map(move |c| (kind, *c)));
+    let columns: String = columns.map(of_column).collect();
+    let rows = Kind::ALL.map(|kind| {
+        format!(" LEFT JOIN {} {row} ON {row}.project_id = p.id", kind.table(), row = alias(kind))
+    });
+    format!(
+        "SELECT p.id AS id, CASE WHEN a.project_id IS NULL THEN 0 ELSE 1 END AS archived{columns} FROM {PARENT} p \
+         LEFT JOIN sti_legacy_archive a ON a.event_id = {event} AND a.project_id = p.id{} WHERE {}",
+        rows.concat(),
+        in_sql("p.id", ids.iter().copied())
+    )
+}
+
+/// SQL: true where a project's columns have to be changed.
+fn changes_sql(exact: &str) -> String {
+    let each = LEGACY_COLUMNS.map(|c| format!("v.was_{c} {exact} IS DISTINCT FROM v.is_{c} {exact}"));
+    format!("({})", each.join(" OR "))
+}
+
+/// The statement that counts what there is to do.
+pub(super) fn count(backend: Backend, event: i64, ids: &[ProjectId]) -> String {
+    let exact = backend.exact();
+    let superseded = LEGACY_COLUMNS.map(|c| {
+        format!(
+            "CASE WHEN v.then_{c} {exact} <> '' AND v.then_{c} {exact} IS DISTINCT FROM v.is_{c} {exact} \
+                 THEN 1 ELSE 0 END"
+        )
+    });
+    let left = LEGACY_COLUMNS.map(|c| format!("v.left_{c}"));
+    let sum = |terms: &str| format!("CAST(COALESCE(sum({terms}), 0) AS bigint)");
+    format!(
+        "SELECT count(*) AS projects, {} AS archived, {} AS changed, {} AS superseded, {} AS left_alone FROM ({}) v",
+        sum("v.archived"),
+        sum(&format!("CASE WHEN {} THEN 1 ELSE 0 END", changes_sql(exact))),
+        sum(&superseded.join(" + ")),
+        sum(&left.join(" + ")),
+        values_sql(backend, event, ids)
+    )
+}
+
+/// The statement that changes what has to be changed; `lock` ends the inner SELECT.
+pub(super) fn update(backend: Backend, event: i64, ids: &[ProjectId], lock: &str) -> String {
+    let sets = LEGACY_COLUMNS.map(|c| format!("{c} = v.is_{c}"));
+    format!(
+        "UPDATE {PARENT} AS t SET {} FROM ({} {lock}) v WHERE v.id = t.id AND {}",
+        sets.join(", "),
+        values_sql(backend, event, ids),
+        changes_sql(backend.exact())
+    )
+}

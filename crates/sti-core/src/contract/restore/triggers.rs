@@ -1,0 +1,228 @@
+//! The triggers that keep the legacy columns level with the subtype rows while the columns are coming back: a service
+//! that has not noticed them yet writes the subtype row alone.
+//!
+//! What one writes is one project's, and what it writes is what the subtype row says now. So the parent row is locked
+//! before it is compared: without the lock a statement passes over a row that looks level in its snapshot while a
+//! refill has already, without having committed, put an older value there.
+//!
+//! A legacy NULL and a subtype row's `''` are level, so an untouched NULL stays NULL. When a subtype row goes, its
+//! kind's legacy columns become NULL as far as they hold what the row held: a value that no row holds is not touched.
+
+use diesel::RunQueryDsl as _;
+use diesel::connection::SimpleConnection as _;
+use diesel::sql_types::{BigInt, Text};
+
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, Backend, DbError, catalog, dialect};
+use crate::mapping::{PARENT, differs_sql};
+use crate::models::Kind;
+
+/// What the names of all our triggers and their functions begin with.
+const PREFIX: &str = "sti_restore_";
+
+/// The triggers of each subtype table on PostgreSQL.
+const PG_TRIGGERS: [&str; 2] = ["sti_restore_row", "sti_restore_truncate"];
+
+/// What happens to a row that a trigger of SQLite answers to.
+const SQLITE_EVENTS: [&str; 3] = ["insert", "update", "delete"];
+
+/// How many of the triggers are there, and fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::contract) enum Installed {
+    /// None.
+    No,
+    /// Some, or some that are disabled: somebody else took the others away.
+    InPart,
+    /// All.
+    Yes,
+}
+
+/// Looks which of the triggers are there.
+pub(in crate::contract) fn installed(connection: &mut AnyConnection) -> Result<Installed, DbError> {
+    let mut found = 0;
+    for kind in Kind::ALL {
+        found += count(connection, kind)?;
+    }
+    let all = match dialect::backend(connection) {
+        Backend::Postgres => PG_TRIGGERS.len() * Kind::ALL.len(),
+        Backend::Sqlite => SQLITE_EVENTS.len() * Kind::ALL.len(),
+    };
+    Ok(match usize::try_from(found) {
+        Ok(0) => Installed::No,
+        Ok(found) if found == all => Installed::Yes,
+        _ => Installed::InPart,
+    })
+}
+
+fn count(connection: &mut AnyConnection, kind: Kind) -> Result<i64, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        triggers: i64,
+    }
+    let sql = match dialect::backend(connection) {
+        Backend::Postgres => format!(
+            "SELECT count(*) AS triggers FROM pg_catalog.pg_trigger \
+             WHERE tgrelid = to_regclass($1) AND tgenabled = 'A' AND tgname IN ('{}')",
+            PG_TRIGGERS.join("', '")
+        ),
+        Backend::Sqlite => format!(
+            "SELECT count(*) AS triggers FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = $1 \
+             AND name IN ('{}')",
+            SQLITE_EVENTS.map(|event| sqlite_name(kind, event)).join("', '")
+        ),
+    };
+    let row: Row = diesel::sql_query(sql)
+        .bind::<Text, _>(kind.table())
+        .get_result(connection)
+        .doing("looking for the triggers of the restore")?;
+    Ok(row.triggers)
+}
+
+/// Makes all of them anew. To be called in the transaction that holds the locks on the three tables.
+pub(in crate::contract) fn install(connection: &mut AnyConnection) -> Result<(), DbError> {
+    remove(connection)?;
+    let places = Places::find(connection)?;
+    for kind in Kind::ALL {
+        let script = match dialect::backend(connection) {
+            Backend::Postgres => places.postgres(kind),
+            Backend::Sqlite => SQLITE_EVENTS.map(|event| sqlite(kind, event)).concat(),
+        };
+        connection
+            .batch_execute(&script)
+            .doing(format!("making the restore's triggers on {}", kind.table()))?;
+    }
+    Ok(())
+}
+
+/// Takes away those that are there. To be called in the transaction that holds the locks on the subtype tables.
+pub(in crate::contract) fn remove(connection: &mut AnyConnection) -> Result<(), DbError> {
+    let script = match dialect::backend(connection) {
+        Backend::Postgres => {
+            let places = Places::find(connection)?;
+            Kind::ALL.map(|kind| places.postgres_removal(kind)).concat()
+        }
+        Backend::Sqlite => {
+            let names = Kind::ALL.map(|kind| SQLITE_EVENTS.map(|event| sqlite_name(kind, event)));
+            names.concat().iter().map(|name| format!("DROP TRIGGER IF EXISTS {name};\n")).collect()
+        }
+    };
+    connection.batch_execute(&script).doing("taking away the triggers of the restore")
+}
+
+/// Where the tables are, as SQL: a function without a search path has to be told.
+struct Places {
+    parent: catalog::Place,
+    tables: [catalog::Place; 2],
+}
+
+impl Places {
+    fn find(connection: &mut AnyConnection) -> Result<Self, DbError> {
+        let [school, self_study] = Kind::ALL.map(|kind| catalog::place(connection, kind.table()));
+        Ok(Self { parent: catalog::place(connection, PARENT)?, tables: [school?, self_study?] })
+    }
+
+    fn table(&self, kind: Kind) -> &str {
+        &self.tables[kind as usize].name
+    }
+
+    fn function(&self, kind: Kind) -> String {
+        format!("{}.{PREFIX}{kind}()", self.parent.schema)
+    }
+
+    fn postgres_removal(&self, kind: Kind) -> String {
+        let table = self.table(kind);
+        let triggers = PG_TRIGGERS.map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger} ON {table};\n"));
+        format!("{}DROP FUNCTION IF EXISTS {};\n", triggers.concat(), self.function(kind))
+    }
+
+    /// One function for both triggers of a table. It works with its owner's rights, for a role that may write a
+    /// subtype table need not be allowed to write the legacy columns; so it names every schema, and nobody may hang
+    /// it on a table of his own.
+    fn postgres(&self, kind: Kind) -> String {
+        let exact = Backend::Postgres.exact();
+        let (parent, table, function) = (&self.parent.name, self.table(kind), self.function(kind));
+        let lock = |id: &str| format!("PERFORM 1 FROM {parent} p WHERE p.id = {id} FOR NO KEY UPDATE;");
+        let (emptied, holds) = sets(kind, |c| {
+            (
+                format!("CASE WHEN p.{c} {exact} = OLD.{c} {exact} THEN NULL ELSE p.{c} END"),
+                format!("p.{c} {exact} = OLD.{c} {exact}"),
+            )
+        });
+        let (levelled, differs) = sets(kind, |c| {
+            let differs = differs_sql("p", "NEW", c, exact);
+            (format!("CASE WHEN {differs} THEN NEW.{c} ELSE p.{c} END"), differs)
+        });
+        format!(
+            "CREATE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER \
+             SET search_path = pg_catalog, pg_temp AS $sti$\n\
+             BEGIN\n  \
+               IF TG_OP = 'TRUNCATE' THEN\n    \
+                 RAISE EXCEPTION 'TRUNCATE of {kind} rows while the legacy columns are being restored would leave \
+                   the legacy columns behind'\n      \
+                   USING HINT = 'delete the rows instead, or wait for sti-migrate restore-legacy --finish';\n  \
+               END IF;\n  \
+               IF TG_OP = 'DELETE' OR (TG_OP = 'UPDATE' AND OLD.project_id <> NEW.project_id) THEN\n    \
+                 {lock_old}\n    \
+                 UPDATE {parent} AS p SET {emptied} WHERE p.id = OLD.project_id AND ({holds});\n  \
+               END IF;\n  \
+               IF TG_OP <> 'DELETE' THEN\n    \
+                 {lock_new}\n    \
+                 UPDATE {parent} AS p SET {levelled} WHERE p.id = NEW.project_id AND ({differs});\n  \
+               END IF;\n  \
+               RETURN NULL;\n\
+             END $sti$;\n\
+             REVOKE ALL ON FUNCTION {function} FROM PUBLIC;\n\
+             CREATE TRIGGER sti_restore_row AFTER INSERT OR UPDATE OR DELETE ON {table} \
+               FOR EACH ROW EXECUTE FUNCTION {function};\n\
+             CREATE TRIGGER sti_restore_truncate BEFORE TRUNCATE ON {table} \
+               FOR EACH STATEMENT EXECUTE FUNCTION {function};\n\
+             ALTER TABLE {table} ENABLE ALWAYS TRIGGER sti_restore_row, \
+               ENABLE ALWAYS TRIGGER sti_restore_truncate;\n",
+            lock_old = lock("OLD.project_id"),
+            lock_new = lock("NEW.project_id"),
+        )
+    }
+}
+
+/// SQL: what follows SET, and a condition that is true where it changes something; `column` gives both for one column.
+fn sets(kind: Kind, column: impl Fn(&str) -> (String, String)) -> (String, String) {
+    let (sets, conditions): (Vec<String>, Vec<String>) = kind
+        .columns()
+        .iter()
+        .map(|name| {
+            let (value, condition) = column(name);
+            (format!("{name} = {value}"), condition)
+        })
+        .unzip();
+    (sets.join(", "), conditions.join(" OR "))
+}
+
+fn sqlite_name(kind: Kind, event: &str) -> String {
+    format!("{PREFIX}{kind}_{event}")
+}
+
+/// One trigger of SQLite, where nobody can come between and a statement of a trigger takes no alias.
+fn sqlite(kind: Kind, event: &str) -> String {
+    let exact = Backend::Sqlite.exact();
+    let (emptied, holds) = sets(kind, |c| {
+        let holds = format!("{c} {exact} = OLD.{c} {exact}");
+        (format!("CASE WHEN {holds} THEN NULL ELSE {c} END"), holds)
+    });
+    let (levelled, differs) = sets(kind, |c| {
+        let differs = differs_sql(PARENT, "NEW", c, exact);
+        (format!("CASE WHEN {differs} THEN NEW.{c} ELSE {c} END"), differs)
+    });
+    let empty = format!("UPDATE {PARENT} SET {emptied} WHERE id = OLD.project_id AND ({holds})");
+    let level = format!("UPDATE {PARENT} SET {levelled} WHERE id = NEW.project_id AND ({differs});");
+    let work = match event {
+        "insert" => level,
+        "delete" => format!("{empty};"),
+        _ => format!("{empty} AND OLD.project_id <> NEW.project_id; {level}"),
+    };
+    format!(
+        "CREATE TRIGGER {} AFTER {event} ON {} BEGIN {work} END;\n",
+        sqlite_name(kind, event),
+        kind.table()
+    )
+}

@@ -1,0 +1,9 @@
+//! The way back after a drop. The drop is made by plain SQL here, so that these tests lean on nothing of the guarded
+//! one.
+
+mod interleaving;
+mod resume;
+mod rig;
+mod states;
+mod triggers;
+mod values;
