@@ -1,7 +1,11 @@
 //! The guarded drop, against live databases.
 
 mod archive;
+mod commit;
 mod digests;
 mod gates;
+mod kill;
+mod locks;
 mod migration;
 pub(crate) mod rig;
+mod service;

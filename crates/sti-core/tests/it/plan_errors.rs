@@ -2,8 +2,9 @@
 //! content, or loses something, and that ours is not and does not. The numbers are those of docs/architecture.md.
 //!
 //! Error 8 (a flag that is off turns a live run into a dry run) is a matter of the command:
-//! `a_live_run_is_refused_when_the_flag_is_off` in the tests of `sti`. Errors 5 and 6 are those of the drop and of
-//! monitoring.
+//! `a_live_run_is_refused_when_the_flag_is_off` in the tests of `sti`. Error 6 is one of monitoring.
+
+mod drop;
 
 use sti_core::backfill::{Ending, Scope};
 use sti_core::test_support::TestDatabase;
