@@ -55,6 +55,7 @@ fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     let measured = r"(estimated|comparing|archiving|dropping|compared in|with|held for|lock-time[ |]+pass[ |]+)( ?)\d+\.\d+ s";
     settings.add_filter(measured, "$1$2[time] s");
     settings.add_filter(r#""found": \d+(,\s+"allowed": 2000)"#, r#""found": "[time]"$1"#);
+    settings.add_filter(r"\d+ rows a second", "[rate] rows a second");
     settings.add_filter(r#""pid": \d+"#, r#""pid": "[pid]""#);
     settings.add_filter(r"port \d{4,5}", "port [port]");
     settings.add_filter(r"connected for \d+ s", "connected for [time] s");
