@@ -23,7 +23,7 @@ fn without_our_migrations_only_the_schema_is_looked_at(database: &TestDatabase) 
 
 fn shut_gates_are_refused_with_what_mends_them(database: &TestDatabase) {
     ready(database);
-    snapshot("drop_to_waive", Some(database), &mut on(database, &["drop-legacy"]), 1);
+    snapshot(&named("drop_to_waive", database), Some(database), &mut on(database, &["drop-legacy"]), 1);
     database.execute(
         "DELETE FROM projects_selfstudyproject; \
          UPDATE projects_schoolproject SET teacher_name = 'somebody else'; \
@@ -51,7 +51,7 @@ fn shut_gates_are_refused_with_what_mends_them(database: &TestDatabase) {
 fn what_keeps_the_columns_of_django_is_all_named(database: &TestDatabase) {
     assert_eq!(on(database, &["up"]).output().unwrap().status.code(), Some(0));
     let before = state(database);
-    snapshot("drop_django", Some(database), &mut on(database, &["drop-legacy"]), 1);
+    snapshot(&named("drop_django", database), Some(database), &mut on(database, &["drop-legacy"]), 1);
     assert_eq!(state(database), before);
 }
 
