@@ -1,12 +1,14 @@
 //! The commands of `sti`: one file each.
 
 mod backfill;
+mod baseline;
 mod counts;
+mod gate;
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::{Answer, Common};
 
-/// Split a live table into subtype tables without losing a row: backfill and counts.
+/// Split a live table into subtype tables without losing a row: backfill, counts, and the gate of the rollout.
 ///
 /// The rollout: `sti-migrate up`, ENABLE_STI=true in every service, `sti backfill`, `sti-verify`,
 /// ENABLE_STI=subtype.
@@ -29,6 +31,8 @@ impl sti_cli::Arguments for Arguments {
 pub(crate) enum Command {
     Backfill(backfill::Options),
     Counts(counts::Options),
+    Baseline(baseline::Options),
+    Gate(gate::Options),
 }
 
 impl Command {
@@ -36,6 +40,8 @@ impl Command {
         match self {
             Self::Backfill(options) => backfill::run(options, common),
             Self::Counts(options) => counts::run(options, common),
+            Self::Baseline(options) => baseline::run(options, common),
+            Self::Gate(options) => gate::run(options, common),
         }
     }
 }

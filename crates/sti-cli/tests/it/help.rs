@@ -8,6 +8,8 @@ fn help_texts() {
         ("sti", &["--help"][..]),
         ("sti_backfill", &["backfill", "--help"]),
         ("sti_counts", &["counts", "--help"]),
+        ("sti_gate", &["gate", "--help"]),
+        ("sti_baseline", &["baseline", "--help"]),
     ] {
         insta::assert_snapshot!(format!("help_{name}"), shown(&sti(arguments).output().unwrap()));
     }

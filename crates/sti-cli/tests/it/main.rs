@@ -9,4 +9,5 @@ mod dot_env;
 mod help;
 mod kill;
 mod metrics;
+mod prometheus;
 mod rig;
