@@ -7,6 +7,7 @@ mod failure;
 mod monitoring;
 mod sample;
 mod squawk;
+mod staging_check;
 mod test;
 mod tidy;
 
@@ -18,6 +19,7 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 enum Task {
+    StagingCheck(staging_check::Options),
     Test(test::Options),
     Tidy(tidy::Options),
     Monitoring(monitoring::Options),
@@ -28,6 +30,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Task::parse() {
+        Task::StagingCheck(options) => staging_check::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Tidy(options) => tidy::run(&options),
         Task::Monitoring(options) => monitoring::run(&options),

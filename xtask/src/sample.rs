@@ -55,11 +55,16 @@ pub(crate) fn fill(url: &DatabaseUrl, projects: u64, seed: u64) -> Result<Vec<ma
         .map_err(|error| Failure::new(error.to_string()))?;
     refuse_projects(&mut connection, url)?;
     migrations::run_pending(&mut connection).map_err(Failure::during("make the schema"))?;
-    prepare(&mut connection).map_err(Failure::during("prepare the load"))?;
-    write_transaction(&mut connection, |connection| load::load(connection, projects, seed))
-        .map_err(Failure::during(format!("load {projects} projects (nothing was kept)")))?;
-    finish(&mut connection).map_err(Failure::during("collect the planner's statistics"))?;
+    add(&mut connection, projects, seed)?;
     made::count(&mut connection).map_err(Failure::during("count what was made"))
+}
+
+/// Adds the rows to the three tables, whoever made these: all of them or none. The owners are users 1 to 200.
+pub(crate) fn add(connection: &mut AnyConnection, projects: u64, seed: u64) -> Result<(), Failure> {
+    prepare(connection).map_err(Failure::during("prepare the load"))?;
+    write_transaction(connection, |connection| load::load(connection, projects, seed))
+        .map_err(Failure::during(format!("load {projects} projects (nothing was kept)")))?;
+    finish(connection).map_err(Failure::during("collect the planner's statistics"))
 }
 
 fn refuse_projects(connection: &mut AnyConnection, url: &DatabaseUrl) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 
 mod bundle;
 mod results;
-mod server;
+pub(crate) mod server;
 mod table;
 mod versions;
 

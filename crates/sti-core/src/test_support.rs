@@ -18,6 +18,7 @@ mod text_rows;
 pub use database::TestDatabase;
 pub use digest::RowSetDigest;
 pub use session::{Session, comes_to_wait, wait_until_it_waits};
+pub use text_rows::PlainConnection;
 
 /// Makes each test case (a function that takes `&TestDatabase`) run as two named tests, `case::postgres` and
 /// `case::sqlite`.

@@ -110,6 +110,11 @@ pub(super) fn start(source: Source) -> Result<TestServer, Failure> {
     Ok(TestServer { url, _own: own, binaries, version })
 }
 
+/// A server of our own with the installed programs, whatever the environment names.
+pub(crate) fn start_own() -> Result<Server, Failure> {
+    own_server(&find_or_install()?)
+}
+
 fn own_server(binaries: &Binaries) -> Result<Server, Failure> {
     let during = format!("start the PostgreSQL server of {}", binaries.folder().display());
     Server::start(binaries, &ServerOptions::new()).map_err(Failure::during(during))

@@ -1,5 +1,7 @@
 //! Plain SQL without the library's own code: every value as text.
 
+use std::fmt;
+
 use diesel::backend::Backend;
 use diesel::connection::{DefaultLoadingMode, SimpleConnection};
 use diesel::deserialize::{self, FromSql, QueryableByName};
@@ -7,15 +9,40 @@ use diesel::row::{Field, NamedRow, Row};
 use diesel::sql_types::{Nullable, Text};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
 
-/// A connection that the library's code had no hand in.
-pub(super) enum PlainConnection {
+use crate::db::AnyConnection;
+
+/// A connection for plain SQL in which the library's code has no hand, so that its answers can contradict it.
+pub enum PlainConnection {
+    /// PostgreSQL.
     Pg(PgConnection),
+    /// SQLite.
     Sqlite(SqliteConnection),
 }
 
+impl fmt::Debug for PlainConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pg(_) => "PlainConnection::Pg",
+            Self::Sqlite(_) => "PlainConnection::Sqlite",
+        })
+    }
+}
+
+impl From<AnyConnection> for PlainConnection {
+    fn from(connection: AnyConnection) -> Self {
+        match connection {
+            AnyConnection::Pg(connection) => Self::Pg(connection),
+            AnyConnection::Sqlite(connection) => Self::Sqlite(connection),
+        }
+    }
+}
+
 impl PlainConnection {
-    /// Connects to a PostgreSQL URL or a SQLite file.
-    pub(super) fn open(url: &str) -> diesel::ConnectionResult<Self> {
+    /// Connects to a PostgreSQL URL or a SQLite file. An error may repeat the URL, password included.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn open(url: &str) -> diesel::ConnectionResult<Self> {
         match url.strip_prefix("sqlite:") {
             None => PgConnection::establish(url).map(Self::Pg),
             Some(path) => {
@@ -29,7 +56,10 @@ impl PlainConnection {
     }
 
     /// Runs one or more statements.
-    pub(super) fn execute(&mut self, sql: &str) -> QueryResult<()> {
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn execute(&mut self, sql: &str) -> QueryResult<()> {
         match self {
             Self::Pg(connection) => connection.batch_execute(sql),
             Self::Sqlite(connection) => connection.batch_execute(sql),
@@ -37,7 +67,10 @@ impl PlainConnection {
     }
 
     /// Runs a query whose columns are all text, and hands over each row.
-    pub(super) fn each_row(&mut self, sql: &str, take: impl FnMut(Vec<Option<String>>)) -> QueryResult<()> {
+    ///
+    /// # Errors
+    /// What the database says; a column that is no text.
+    pub fn each_row(&mut self, sql: &str, take: impl FnMut(Vec<Option<String>>)) -> QueryResult<()> {
         match self {
             Self::Pg(connection) => {
                 hand_over(sql_query(sql).load_iter::<TextRow, DefaultLoadingMode>(connection)?, take)
