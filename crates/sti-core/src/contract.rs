@@ -4,6 +4,30 @@
 //! confirms the digest. Archive, drop, event and the record of the migration are one transaction whose first
 //! statement takes the locks; under them every gate is asked again. There is no way to force it: a gate that may be
 //! waived is waived by name and count ([`Waiver`]), and that is recorded.
+//!
+//! ```no_run
+//! use sti_core::contract::{DropOptions, Outcome, execute, plan, rehearse};
+//! use sti_core::db::{Access, DatabaseUrl, connect};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let url = DatabaseUrl::parse("sqlite:projects.db")?;
+//! let mut connector = || connect(&url, Access::Write, "contract");
+//! let options = DropOptions::default().waive(["stray-values=3".parse()?])?;
+//!
+//! let plan = plan(&mut connector()?, &options)?;
+//! for result in plan.shut() {
+//!     println!("{}: {}, {:?}; {:?}", result.gate, result.verdict, result.evidence, result.fix);
+//! }
+//! let rehearsal = rehearse(&mut connector()?, &options, &mut |_| ())?;
+//! println!("{rehearsal:?}");
+//! // Somebody has read the plan, and confirms it.
+//! match execute(&mut connector, &options, &plan.digest, &mut |_| ())? {
+//!     Outcome::Done(done) => println!("{} rows are archived under event {}", done.archived, done.event),
+//!     other => println!("{other:?}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod archive;
 mod attempt;

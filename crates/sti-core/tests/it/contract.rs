@@ -4,6 +4,7 @@ mod archive;
 mod commit;
 mod digests;
 mod gates;
+mod interference;
 mod kill;
 mod locks;
 mod migration;

@@ -1,0 +1,121 @@
+//! What others do while a drop is on its way.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use sti_core::both_backends;
+use sti_core::contract::{Answer, ContractError, Gate, Outcome, Refusal, plan};
+use sti_core::db::{Access, DatabaseUrl, connect};
+use sti_core::probe::Step;
+use sti_core::test_support::TestDatabase;
+
+use super::rig::{
+    columns_left, connector, drop_with, everything, once_at, options, planned, ready, shut, try_drop,
+};
+
+both_backends! {
+    a_plan_needs_no_right_to_write,
+    a_run_that_begins_meanwhile_is_seen_under_the_locks,
+    two_drops_at_once_make_one,
+    an_archive_that_lacks_a_row_is_no_archive,
+}
+
+fn a_plan_needs_no_right_to_write(database: &TestDatabase) {
+    ready(database);
+    let url = DatabaseUrl::parse(database.url()).unwrap();
+    let read = plan(&mut connect(&url, Access::Read, "reader").unwrap(), &options()).unwrap();
+    assert!(read.is_open(), "{:#?}", read.gates);
+    let done = drop_with(database.url(), &options(), &read.digest).unwrap();
+    assert!(matches!(done, Outcome::Done(_)), "{done:?}");
+}
+
+fn a_run_that_begins_meanwhile_is_seen_under_the_locks(database: &TestDatabase) {
+    use diesel::connection::SimpleConnection as _;
+    ready(database);
+    let digest = planned(database, &options()).digest;
+    let url = database.url().to_owned();
+    let mut options = options();
+    options.probe = once_at(Step::Begin, move || {
+        let begins = "INSERT INTO sti_backfill_run (state, include_drafts, mapping_version, eligible, started_at, \
+                      tool_version, started_by) VALUES ('active', false, 1, 0, '2026-01-02 03:04:05', '1', 'a/1/b')";
+        connector(&url)().unwrap().batch_execute(begins).unwrap();
+    });
+    let outcome = drop_with(database.url(), &options, &digest).unwrap();
+    let Outcome::Refused { plan, why: Refusal::GatesUnderLock } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(shut(&plan), [Gate::BackfillIdle]);
+    assert_eq!((columns_left(database), database.count("sti_drop_event")), (5, 0));
+}
+
+/// Two people confirm the same plan: one makes the drop, the other finds it made.
+fn two_drops_at_once_make_one(database: &TestDatabase) {
+    ready(database);
+    let digest = planned(database, &options()).digest;
+    let second: Arc<Mutex<Option<thread::JoinHandle<Outcome>>>> = Arc::default();
+    let (handle, url, confirm) = (Arc::clone(&second), database.url().to_owned(), digest.clone());
+    let mut first = options();
+    // The second has made its plan, with the columns there, before the first takes its locks.
+    first.probe = once_at(Step::Begin, move || {
+        let (planned, is_planned) = std::sync::mpsc::channel();
+        let spawned = thread::spawn(move || {
+            let mut options = options();
+            options.attempts = 20;
+            options.probe = once_at(Step::Begin, move || planned.send(()).unwrap());
+            drop_with(&url, &options, &confirm).unwrap()
+        });
+        is_planned.recv().unwrap();
+        *handle.lock().unwrap() = Some(spawned);
+    });
+    first.attempts = 20;
+    let outcomes = [
+        drop_with(database.url(), &first, &digest).unwrap(),
+        second.lock().unwrap().take().unwrap().join().unwrap(),
+    ];
+    let mut answers: Vec<Answer> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Done(done) => done.answer,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    answers.sort_by_key(|answer| *answer == Answer::Earlier);
+    assert_eq!(answers, [Answer::Commit, Answer::Earlier]);
+    assert_eq!((database.count("sti_drop_event"), database.count("sti_legacy_archive")), (1, 4));
+}
+
+/// A trigger, or whatever else, swallows a row on its way into the archive.
+fn an_archive_that_lacks_a_row_is_no_archive(database: &TestDatabase) {
+    ready(database);
+    database.execute(database.either(
+        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS \
+            'BEGIN IF NEW.project_type = ''school'' THEN RETURN NEW; END IF; RETURN NULL; END'; \
+         CREATE TRIGGER swallow BEFORE INSERT ON sti_legacy_archive FOR EACH ROW EXECUTE FUNCTION swallow()",
+        "CREATE TRIGGER swallow BEFORE INSERT ON sti_legacy_archive WHEN NEW.project_type <> 'school' \
+         BEGIN SELECT RAISE(IGNORE); END",
+    ));
+    let before = everything(database);
+    let error = try_drop(database, &options()).unwrap_err();
+    assert!(matches!(error, ContractError::Unexpected { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "rolled back, nothing was changed: expected rows in the archive: 4, found 2 (please report it)"
+    );
+    assert_eq!((columns_left(database), everything(database)), (5, before));
+}
+
+/// The locks are not held for longer than twice what was allowed, whatever the estimate was.
+#[test]
+fn a_statement_that_takes_too_long_is_given_up() {
+    let database = TestDatabase::postgres();
+    ready(&database);
+    database.execute(
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'; \
+         CREATE TRIGGER dawdle BEFORE INSERT ON sti_legacy_archive FOR EACH ROW EXECUTE FUNCTION dawdle()",
+    );
+    let before = everything(&database);
+    let mut options = options();
+    options.max_lock = Duration::from_secs(1);
+    let error = try_drop(&database, &options).unwrap_err();
+    assert!(matches!(error, ContractError::TooSlow { .. }), "{error:?}");
+    assert_eq!((columns_left(&database), everything(&database)), (5, before));
+}
