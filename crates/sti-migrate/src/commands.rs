@@ -2,13 +2,14 @@
 
 mod drop_legacy;
 mod misfits;
+mod restore_legacy;
 mod status;
 mod up;
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::{Answer, Common};
 
-/// Adopt or make the schema of the split, say what state it is in, and drop the legacy columns in the end.
+/// Adopt or make the schema of the split, say what state it is in, drop the legacy columns, and bring them back.
 ///
 /// Works on a database that a Django application made as on an empty one, on PostgreSQL and on SQLite.
 #[derive(Debug, clap::Parser)]
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Up(up::Options),
     Status(status::Options),
     DropLegacy(drop_legacy::Options),
+    RestoreLegacy(restore_legacy::Options),
 }
 
 impl Command {
@@ -39,6 +41,7 @@ impl Command {
             Self::Up(options) => up::run(options, common),
             Self::Status(options) => status::run(options, common),
             Self::DropLegacy(options) => drop_legacy::run(options, common),
+            Self::RestoreLegacy(options) => restore_legacy::run(options, common),
         }
     }
 }

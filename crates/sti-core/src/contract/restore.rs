@@ -33,6 +33,7 @@ use super::archive::archived;
 use super::event::DropEvent;
 pub use super::locks::Attempts;
 use crate::backfill::{ChunkSize, StopSignal};
+use crate::db::sql_types::Timestamp;
 use crate::db::{AnyConnection, catalog};
 use crate::mapping::PARENT;
 use crate::models::ProjectId;
@@ -40,6 +41,7 @@ use crate::probe::Probe;
 use crate::verify::VerifyReport;
 use refill::End;
 use state::{Next, State};
+use triggers::Installed;
 
 /// How a restore is made.
 #[derive(Clone, Debug)]
@@ -129,6 +131,8 @@ pub enum Restoration {
         event: Box<DropEvent>,
         /// Whether triggers of the restore are still there.
         triggers: bool,
+        /// When they last had something to level: a writer wrote a subtype row only.
+        levelled_at: Option<Timestamp>,
     },
     /// The columns are back, refilled and verified.
     Done(Restored),
@@ -177,8 +181,7 @@ pub fn restore(
     let event = match state.next()? {
         Next::Nothing => return Ok(Restoration::NothingDropped),
         Next::Restored(event) => {
-            let triggers = state.triggers != triggers::Installed::No;
-            return Ok(Restoration::Already { event: Box::new(event), triggers });
+            return already(connection, event, state.triggers != Installed::No);
         }
         Next::Begin(event) | Next::Refill(event) => event,
     };
@@ -198,7 +201,7 @@ pub fn restore(
     let event = match State::look(connection)?.next()? {
         Next::Refill(event) => event,
         Next::Restored(event) => {
-            return Ok(Restoration::Already { event: Box::new(event), triggers: true });
+            return already(connection, event, true);
         }
         Next::Nothing | Next::Begin(_) => {
             return Err(RestoreError::Changed(
@@ -222,4 +225,13 @@ pub fn restore(
     }
     tell(&RestoreEvent::Verifying);
     settle::settle(connection, restored, options)
+}
+
+fn already(
+    connection: &mut AnyConnection,
+    event: DropEvent,
+    triggers: bool,
+) -> Result<Restoration, RestoreError> {
+    let levelled_at = triggers::last_levelled(connection)?;
+    Ok(Restoration::Already { event: Box::new(event), triggers, levelled_at })
 }

@@ -3,5 +3,5 @@
 mod bad_input;
 mod connection_lost;
 mod kill;
-mod rig;
+pub(crate) mod rig;
 mod states;

@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod drop_legacy;
+mod held;
 mod help;
+mod restore_legacy;
 mod rig;
 mod status;
 mod up;

@@ -51,6 +51,7 @@ fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     settings.add_filter(r#""server_version": "[^"]*""#, r#""server_version": "[version]""#);
     settings.add_filter(r"trying again in \d+\.\d s", "trying again in [rest]");
     settings.add_filter(r"pid \d+", "pid [pid]");
+    settings.add_filter(r"\d+ s ago \([^)]*\)", "[time] ago");
     settings.add_filter(r"transaction of \d+ s", "transaction of [seconds] s");
     let measured = r"(estimated|comparing|archiving|dropping|compared in|with|held for|lock-time[ |]+pass[ |]+)( ?)\d+\.\d+ s";
     settings.add_filter(measured, "$1$2[time] s");

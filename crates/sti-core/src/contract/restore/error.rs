@@ -10,10 +10,15 @@ use crate::verify::VerifyError;
 /// behind it.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
+    /// There is nothing to bring columns back to.
+    #[error(
+        "there is no table projects_project: check the database URL; `sti-migrate status` shows what is there"
+    )]
+    NoTable,
     /// The columns are gone, and nothing says that we dropped them.
     #[error(
-        "the legacy columns of projects_project are gone and sti_drop_event records no drop, so there is no archive \
-         to restore them from; `sti-migrate status` shows what is there"
+        "legacy columns of projects_project are gone and sti_drop_event records no drop, so there is no archive to \
+         restore them from; `sti-migrate status` shows what is there"
     )]
     NoEvent,
     /// Several drops are open: which archive holds the values, nobody can say.

@@ -10,6 +10,7 @@ use super::triggers::{self, Installed};
 use crate::contract::Retry;
 use crate::contract::locks::{Attempts, Tables, under_locks};
 use crate::db::error::Doing as _;
+use crate::db::sql_types::Timestamp;
 use crate::db::{AnyConnection, DbError, dialect};
 
 /// How a restore is finished.
@@ -20,12 +21,18 @@ pub struct FinishOptions {
     /// How long ago the columns must have come back; the rest of that time is waited for. Services look for them
     /// every 5 s.
     pub noticed_after: Duration,
+    /// How long it must be since the triggers last had something to level, after all services should have noticed.
+    pub quiet_for: Duration,
 }
 
 impl Default for FinishOptions {
-    /// 6 s.
+    /// 6 s, and 60 s.
     fn default() -> Self {
-        Self { locks: Attempts::default(), noticed_after: Duration::from_secs(6) }
+        Self {
+            locks: Attempts::default(),
+            noticed_after: Duration::from_secs(6),
+            quiet_for: Duration::from_secs(60),
+        }
     }
 }
 
@@ -38,6 +45,15 @@ pub enum Finish {
     NotRestored {
         /// The drop.
         event: i64,
+    },
+    /// Somebody still writes subtype rows only: the triggers are needed, and nothing was done.
+    StillNeeded {
+        /// The drop.
+        event: i64,
+        /// When the triggers last had something to level.
+        levelled_at: Timestamp,
+        /// How long ago that was.
+        ago: Duration,
     },
     /// It had been finished before.
     Already {
@@ -54,7 +70,8 @@ pub enum Finish {
 }
 
 /// Takes the triggers of the restore away. From then on a writer that writes subtype rows only lets the legacy columns
-/// fall behind: services must have noticed the columns, which those with this library do within 5 s.
+/// fall behind: services must have noticed the columns, which those with this library do within 5 s. One that has not
+/// shows by the trace that it leaves at the triggers, if it has written lately.
 ///
 /// Locks: against other `sti-migrate`s; ACCESS EXCLUSIVE on both subtype tables, waited for
 /// [`Attempts::lock_timeout`] at most.
@@ -71,6 +88,9 @@ pub fn finish(
         return Ok(answer);
     }
     wait(connection, &state, options.noticed_after)?;
+    if let Some(answer) = still_needed(connection, &state, options)? {
+        return Ok(answer);
+    }
     let (finish, attempts) = under_locks(connection, Tables::Rows, options.locks, tell, |connection| {
         let state = State::look(connection)?;
         match (settled(&state), state.events.last()) {
@@ -99,6 +119,27 @@ fn settled(state: &State) -> Option<Finish> {
     };
     let finished = state.events.iter().all(|event| event.finished_at.is_some());
     (finished && state.triggers == Installed::No).then_some(Finish::Already { event: last.id })
+}
+
+/// The answer where a writer has not noticed the columns although it had the time.
+fn still_needed(
+    connection: &mut AnyConnection,
+    state: &State,
+    options: &FinishOptions,
+) -> Result<Option<Finish>, DbError> {
+    let Some(last) = state.events.last() else { return Ok(None) };
+    let (Some(began), Some(restored)) = (last.restore_began_at, last.restored_at) else { return Ok(None) };
+    let Some(levelled_at) = triggers::last_levelled(connection)? else { return Ok(None) };
+    let since = |moment: Timestamp| levelled_at.0.signed_duration_since(moment.0).to_std().ok();
+    let unnoticed =
+        since(began).is_some_and(|since| since > options.noticed_after) && since(restored).is_some();
+    let now = dialect::clock(connection).doing("asking for the time")?;
+    let ago = now.0.signed_duration_since(levelled_at.0).to_std().unwrap_or_default();
+    Ok((unnoticed && ago < options.quiet_for).then_some(Finish::StillNeeded {
+        event: last.id,
+        levelled_at,
+        ago,
+    }))
 }
 
 /// Waits until services have had the time to notice the columns.

@@ -46,6 +46,9 @@ impl State {
     }
 
     pub(super) fn next(&self) -> Result<Next, RestoreError> {
+        if self.columns.is_empty() {
+            return Err(RestoreError::NoTable);
+        }
         let open: Vec<&DropEvent> = self.events.iter().filter(|event| event.is_open()).collect();
         let complete = self.missing().is_empty();
         match (open.as_slice(), self.events.last()) {

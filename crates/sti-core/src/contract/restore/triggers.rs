@@ -7,12 +7,17 @@
 //!
 //! A legacy NULL and a subtype row's `''` are level, so an untouched NULL stays NULL. When a subtype row goes, its
 //! kind's legacy columns become NULL as far as they hold what the row held: a value that no row holds is not touched.
+//!
+//! When a trigger had something to level, it leaves the time behind: once everything is refilled, that is the trace of
+//! a writer that still writes subtype rows only. On PostgreSQL the time is the value of a sequence, which no transaction
+//! has to wait for; on SQLite the only row of a table.
 
 use diesel::RunQueryDsl as _;
 use diesel::connection::SimpleConnection as _;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use crate::db::error::Doing as _;
+use crate::db::sql_types::{DbTimestamp, Timestamp};
 use crate::db::{AnyConnection, Backend, DbError, catalog, dialect};
 use crate::mapping::{PARENT, differs_sql};
 use crate::models::Kind;
@@ -25,6 +30,9 @@ const PG_TRIGGERS: [&str; 2] = ["sti_restore_row", "sti_restore_truncate"];
 
 /// What happens to a row that a trigger of SQLite answers to.
 const SQLITE_EVENTS: [&str; 3] = ["insert", "update", "delete"];
+
+/// Where the triggers leave the time: a sequence of microseconds since 1970 on PostgreSQL, a table on SQLite.
+const LEVELLED: &str = "sti_restore_levelled";
 
 /// How many of the triggers are there, and fire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +91,14 @@ fn count(connection: &mut AnyConnection, kind: Kind) -> Result<i64, DbError> {
 pub(in crate::contract) fn install(connection: &mut AnyConnection) -> Result<(), DbError> {
     remove(connection)?;
     let places = Places::find(connection)?;
+    let trace = match dialect::backend(connection) {
+        Backend::Postgres => format!("CREATE SEQUENCE {}", places.trace()),
+        Backend::Sqlite => format!(
+            "CREATE TABLE {LEVELLED} (id integer PRIMARY KEY CHECK (id = 1), at datetime); \
+             INSERT INTO {LEVELLED} (id) VALUES (1)"
+        ),
+    };
+    connection.batch_execute(&trace).doing("making the place for the triggers' trace")?;
     for kind in Kind::ALL {
         let script = match dialect::backend(connection) {
             Backend::Postgres => places.postgres(kind),
@@ -100,14 +116,39 @@ pub(in crate::contract) fn remove(connection: &mut AnyConnection) -> Result<(), 
     let script = match dialect::backend(connection) {
         Backend::Postgres => {
             let places = Places::find(connection)?;
-            Kind::ALL.map(|kind| places.postgres_removal(kind)).concat()
+            let of_kinds = Kind::ALL.map(|kind| places.postgres_removal(kind)).concat();
+            format!("{of_kinds}DROP SEQUENCE IF EXISTS {};", places.trace())
         }
         Backend::Sqlite => {
             let names = Kind::ALL.map(|kind| SQLITE_EVENTS.map(|event| sqlite_name(kind, event)));
-            names.concat().iter().map(|name| format!("DROP TRIGGER IF EXISTS {name};\n")).collect()
+            let triggers = names.concat();
+            let triggers = triggers.iter().map(|name| format!("DROP TRIGGER IF EXISTS {name};\n"));
+            format!("{}DROP TABLE IF EXISTS {LEVELLED};", triggers.collect::<String>())
         }
     };
     connection.batch_execute(&script).doing("taking away the triggers of the restore")
+}
+
+/// When a trigger last had something to level; `None` if none ever had, or there are no triggers.
+pub(in crate::contract) fn last_levelled(
+    connection: &mut AnyConnection,
+) -> Result<Option<Timestamp>, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<DbTimestamp>)]
+        at: Option<Timestamp>,
+    }
+    if catalog::relation(connection, LEVELLED)?.is_none() {
+        return Ok(None);
+    }
+    let at = match dialect::backend(connection) {
+        Backend::Postgres => "CASE WHEN is_called THEN to_timestamp(last_value / 1000000.0) END",
+        Backend::Sqlite => "at",
+    };
+    let row: Row = diesel::sql_query(format!("SELECT {at} AS at FROM {LEVELLED}"))
+        .get_result(connection)
+        .doing("reading when a trigger last had something to level")?;
+    Ok(row.at)
 }
 
 /// Where the tables are, as SQL: a function without a search path has to be told.
@@ -128,6 +169,10 @@ impl Places {
 
     fn function(&self, kind: Kind) -> String {
         format!("{}.{PREFIX}{kind}()", self.parent.schema)
+    }
+
+    fn trace(&self) -> String {
+        format!("{}.{LEVELLED}", self.parent.schema)
     }
 
     fn postgres_removal(&self, kind: Kind) -> String {
@@ -168,7 +213,10 @@ impl Places {
                END IF;\n  \
                IF TG_OP <> 'DELETE' THEN\n    \
                  {lock_new}\n    \
-                 UPDATE {parent} AS p SET {levelled} WHERE p.id = NEW.project_id AND ({differs});\n  \
+                 UPDATE {parent} AS p SET {levelled} WHERE p.id = NEW.project_id AND ({differs});\n    \
+                 IF FOUND THEN\n      \
+                   PERFORM setval('{trace}', (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint);\n    \
+                 END IF;\n  \
                END IF;\n  \
                RETURN NULL;\n\
              END $sti$;\n\
@@ -181,6 +229,7 @@ impl Places {
                ENABLE ALWAYS TRIGGER sti_restore_truncate;\n",
             lock_old = lock("OLD.project_id"),
             lock_new = lock("NEW.project_id"),
+            trace = self.trace().replace('\'', "''"),
         )
     }
 }
@@ -214,7 +263,11 @@ fn sqlite(kind: Kind, event: &str) -> String {
         (format!("CASE WHEN {differs} THEN NEW.{c} ELSE {c} END"), differs)
     });
     let empty = format!("UPDATE {PARENT} SET {emptied} WHERE id = OLD.project_id AND ({holds})");
-    let level = format!("UPDATE {PARENT} SET {levelled} WHERE id = NEW.project_id AND ({differs});");
+    let now = Backend::Sqlite.now();
+    let level = format!(
+        "UPDATE {PARENT} SET {levelled} WHERE id = NEW.project_id AND ({differs}); \
+         UPDATE {LEVELLED} SET at = {now} WHERE changes() > 0;"
+    );
     let work = match event {
         "insert" => level,
         "delete" => format!("{empty};"),

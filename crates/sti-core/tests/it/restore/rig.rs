@@ -1,5 +1,7 @@
 //! A drop by hand, and the restore.
 
+use std::time::Duration;
+
 use sti_core::backfill::ChunkSize;
 use sti_core::contract::restore::{
     Finish, FinishOptions, Refilled, Restoration, RestoreError, RestoreOptions, Restored, finish, restore,
@@ -70,7 +72,11 @@ pub(crate) fn figures(refilled: Refilled) -> Refilled {
 /// Takes the triggers away without waiting for services that are not there.
 #[track_caller]
 pub(crate) fn finished(database: &TestDatabase) -> Finish {
-    let options = FinishOptions { noticed_after: std::time::Duration::ZERO, ..FinishOptions::default() };
+    let options = FinishOptions {
+        noticed_after: Duration::ZERO,
+        quiet_for: Duration::ZERO,
+        ..FinishOptions::default()
+    };
     finish(&mut owner(database), &options, &mut |_| {}).unwrap()
 }
 
@@ -78,8 +84,9 @@ pub(crate) fn finished(database: &TestDatabase) -> Finish {
 pub(crate) fn leftovers(database: &TestDatabase) -> i64 {
     database.count(database.either(
         "(SELECT tgname FROM pg_trigger WHERE tgname LIKE 'sti_restore%' \
+          UNION ALL SELECT relname FROM pg_class WHERE relname LIKE 'sti_restore%' \
           UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'sti_restore%') t",
-        "sqlite_schema WHERE type = 'trigger' AND name LIKE 'sti_restore%'",
+        "sqlite_schema WHERE name LIKE 'sti_restore%'",
     ))
 }
 

@@ -66,10 +66,10 @@ fn restored_before(database: &TestDatabase) {
     plant(database);
     drop_by_hand(database);
     restored(database);
-    let Restoration::Already { event, triggers } = said(database).unwrap() else { panic!("again?") };
+    let Restoration::Already { event, triggers, .. } = said(database).unwrap() else { panic!("again?") };
     assert_eq!((event.id, triggers), (1, true));
     finished(database);
-    let Restoration::Already { event, triggers } = said(database).unwrap() else { panic!("again?") };
+    let Restoration::Already { event, triggers, .. } = said(database).unwrap() else { panic!("again?") };
     assert_eq!((event.id, triggers), (1, false));
 }
 

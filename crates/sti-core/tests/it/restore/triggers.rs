@@ -1,13 +1,19 @@
 //! The triggers: a service that writes subtype rows only keeps both sides level, as a role that owns nothing.
 
-use diesel::connection::SimpleConnection as _;
-use sti_core::both_backends;
-use sti_core::contract::restore::Finish;
-use sti_core::models::Kind::{School, SelfStudy};
-use sti_core::test_support::TestDatabase;
+use std::time::Duration;
 
-use super::rig::{drop_by_hand, finished, leftovers, restored};
-use crate::repository::rig::{application, id, insert, insert_row, legacy, migrate, row, values};
+use diesel::connection::SimpleConnection as _;
+use sti_core::contract::restore::{Finish, FinishOptions, Restoration, RestoreOptions, finish};
+use sti_core::models::Kind::{School, SelfStudy};
+use sti_core::repository::{SchoolPatch, SelfStudyPatch, TypeChange};
+use sti_core::test_support::TestDatabase;
+use sti_core::{WriteMode, both_backends};
+
+use super::rig::{drop_by_hand, finished, leftovers, restored, try_restore};
+use crate::repository::rig::{
+    application, id, insert, insert_row, legacy, migrate, new_school, open, owner, publish, row, teacher,
+    values,
+};
 
 both_backends! {
     writes_of_rows_reach_the_columns,
@@ -15,6 +21,7 @@ both_backends! {
     a_row_that_goes_takes_its_values_along_and_no_others,
     a_row_that_moves_to_another_project,
     without_them_nothing_is_written,
+    a_writer_of_rows_alone_leaves_a_trace,
 }
 
 /// Three school projects, dropped and restored; the triggers are there.
@@ -100,15 +107,43 @@ fn without_them_nothing_is_written(database: &TestDatabase) {
     assert_eq!(finished(database), Finish::Already { event: 1 });
 }
 
+/// Services that write both sides leave none, whatever they do.
+fn a_writer_of_rows_alone_leaves_a_trace(database: &TestDatabase) {
+    with_triggers(database);
+    let finish = |quiet_for| {
+        let options = FinishOptions { noticed_after: Duration::ZERO, quiet_for, ..FinishOptions::default() };
+        finish(&mut owner(database), &options, &mut |_| {}).unwrap()
+    };
+    for mode in [WriteMode::Dual, WriteMode::Subtype] {
+        let (mut connection, repository) = open(database, mode);
+        repository.update(&mut connection, id(1), &teacher(&mode.to_string())).unwrap();
+        repository.update(&mut connection, id(3), &publish()).unwrap();
+        let goal = SelfStudyPatch { goal_description: Some("goal".into()), ..SelfStudyPatch::default() };
+        repository.change_type(&mut connection, id(3), &TypeChange::SelfStudy(goal)).unwrap();
+        repository.change_type(&mut connection, id(3), &TypeChange::School(SchoolPatch::default())).unwrap();
+        repository.create(&mut connection, &new_school(4, "a", "", "c")).unwrap();
+        repository.delete(&mut connection, id(4)).unwrap();
+    }
+    let restoration = try_restore(database, &RestoreOptions::default()).unwrap();
+    assert!(matches!(restoration, Restoration::Already { levelled_at: None, .. }), "{restoration:?}");
+
+    run(database, "UPDATE projects_schoolproject SET teacher_name = 'row only'");
+    let far = Duration::from_secs(3600);
+    let Finish::StillNeeded { event: 1, levelled_at, ago } = finish(far) else { panic!("finished") };
+    assert!(ago < far, "{levelled_at:?}");
+    assert!(leftovers(database) > 0);
+    let restoration = try_restore(database, &RestoreOptions::default()).unwrap();
+    let Restoration::Already { levelled_at: again, .. } = restoration else { panic!("{restoration:?}") };
+    assert_eq!(again, Some(levelled_at));
+    assert_eq!(finish(Duration::ZERO), Finish::Done { event: 1, attempts: 1 });
+}
+
 /// Nobody goes round them without a word.
 #[test]
 fn truncate_is_refused_and_replicas_are_no_exception() {
     let database = &TestDatabase::postgres();
     with_triggers(database);
-    let error = crate::repository::rig::owner(database)
-        .batch_execute("TRUNCATE projects_schoolproject")
-        .unwrap_err()
-        .to_string();
+    let error = owner(database).batch_execute("TRUNCATE projects_schoolproject").unwrap_err().to_string();
     assert!(error.contains("TRUNCATE of school rows while the legacy columns are being restored"), "{error}");
     assert_eq!(database.count("projects_schoolproject"), 1);
     database.execute(

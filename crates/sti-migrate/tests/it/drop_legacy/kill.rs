@@ -1,19 +1,14 @@
-//! `kill -9` in the middle of a drop: nothing is lost, nothing is left over, and the next command goes on. The process
-//! is held at a chosen statement by a trigger: on PostgreSQL it waits for a row to go, on SQLite it computes for longer
-//! than the test needs. Nothing can be hung on a statement that reads: before the first write there is nothing that a
-//! kill could leave behind but locks.
+//! `kill -9` in the middle of a drop: nothing is lost, nothing is left over, and the next command goes on. Before the
+//! first write there is nothing that a kill could leave behind but locks.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use sti_core::test_support::{Session, TestDatabase};
 
-use super::rig::{archived, digest, drop_legacy, json, legacy, ready, state};
+use crate::held::{Held, kill, wait_until};
 
-/// How long anything that must happen may take before the test fails.
-const DEADLINE: Duration = Duration::from_secs(60);
+use super::rig::{archived, digest, drop_legacy, json, legacy, ready, state};
 
 /// Where the process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +28,8 @@ enum Point {
 }
 
 impl Point {
-    /// Table, event and condition of the trigger that holds the process.
-    const fn place(self) -> (&'static str, &'static str, &'static str) {
-        match self {
+    const fn held(self) -> Held {
+        let (table, event, condition) = match self {
             Self::Event => ("sti_drop_event", "BEFORE INSERT", "true"),
             Self::Archive => {
                 ("sti_legacy_archive", "BEFORE INSERT", "NEW.project_id > '00000000000000000000000000000002'")
@@ -44,39 +38,8 @@ impl Point {
             Self::Migration => ("__diesel_schema_migrations", "BEFORE INSERT", "true"),
             Self::Complete => ("sti_drop_event", "BEFORE UPDATE", "true"),
             Self::Commit => ("sti_drop_event", "AFTER UPDATE", "true"),
-        }
-    }
-}
-
-fn hold_postgres(database: &TestDatabase, point: Point) {
-    let (table, event, condition) = point.place();
-    let (constraint, deferred) =
-        if point == Point::Commit { ("CONSTRAINT", "DEFERRABLE INITIALLY DEFERRED") } else { ("", "") };
-    database.execute(&format!(
-        "CREATE TABLE held (id int); INSERT INTO held VALUES (1); \
-         CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-            WHILE {condition} AND EXISTS (SELECT 1 FROM held) LOOP PERFORM pg_sleep(0.01); END LOOP; \
-            RETURN NEW; END $$; \
-         CREATE {constraint} TRIGGER hold {event} ON {table} {deferred} FOR EACH ROW EXECUTE FUNCTION hold()"
-    ));
-}
-
-fn hold_sqlite(database: &TestDatabase, point: Point) {
-    let (table, event, condition) = point.place();
-    database.execute(&format!(
-        "CREATE TRIGGER hold {event} ON {table} WHEN {condition} BEGIN \
-            SELECT count(*) FROM (WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 4000000000) \
-                SELECT n FROM c); END"
-    ));
-}
-
-/// Polls until it is so.
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
-        thread::yield_now();
+        };
+        Held { table, event, condition, at_commit: matches!(self, Self::Commit) }
     }
 }
 
@@ -89,54 +52,13 @@ fn start(database: &TestDatabase, digest: &str) -> Child {
 const OUR_SESSIONS: &str = "pg_stat_activity WHERE application_name = 'sti-migrate drop-legacy' \
                             AND datname = current_database()";
 
-fn wait_until_held(database: &TestDatabase) {
-    if database.backend_name() == "postgres" {
-        let held = format!("{OUR_SESSIONS} AND wait_event = 'PgSleep'");
-        wait_until("the drop stands at the trigger", || database.count(&held) > 0);
-        return;
-    }
-    // Five projects are dropped in no time: who writes for so long is held.
-    use diesel::Connection as _;
-    use diesel::connection::SimpleConnection as _;
-    let path = database.path().unwrap().to_str().unwrap();
-    let mut connection = diesel::SqliteConnection::establish(path).unwrap();
-    let mut since = None;
-    wait_until("the drop stands at the trigger", || {
-        if connection.batch_execute("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
-            since = None;
-        } else {
-            since.get_or_insert_with(Instant::now);
-        }
-        since.is_some_and(|since: Instant| since.elapsed() > Duration::from_millis(500))
-    });
-}
-
-fn kill(child: &mut Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
 fn kill_at(database: &TestDatabase, point: Point) {
     ready(database);
     let (values, before) = (legacy(database), state(database));
     let limits = ["--max-lock", "600s"];
     let plan = json(&mut drop_legacy(database, &limits), 0);
     let digest = plan["digest"].as_str().unwrap();
-    if database.backend_name() == "postgres" {
-        hold_postgres(database, point);
-        let mut child = start(database, digest);
-        wait_until_held(database);
-        kill(&mut child);
-        database.execute("DELETE FROM held");
-        wait_until("the server has ended the session", || database.count(OUR_SESSIONS) == 0);
-        database.execute("DROP FUNCTION hold() CASCADE; DROP TABLE held");
-    } else {
-        hold_sqlite(database, point);
-        let mut child = start(database, digest);
-        wait_until_held(database);
-        kill(&mut child);
-        database.execute("DROP TRIGGER hold");
-    }
+    point.held().kill(database, "sti-migrate drop-legacy", || start(database, digest));
     let was_made = point == Point::Commit && database.backend_name() == "postgres";
     if !was_made {
         assert_eq!(state(database), before, "nothing is lost and nothing is left over");

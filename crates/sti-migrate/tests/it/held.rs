@@ -1,0 +1,96 @@
+//! A process that is held at a chosen statement by a trigger, so that it can be killed there: on PostgreSQL the trigger
+//! waits for a row to go, on SQLite it computes for longer than a test needs. Nothing can be hung on a statement that
+//! reads.
+
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sti_core::test_support::TestDatabase;
+
+/// How long anything that must happen may take before the test fails.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The statement: table, event (as in `BEFORE INSERT`), condition; `at_commit` holds the COMMIT behind it instead,
+/// where the database can.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) table: &'static str,
+    pub(crate) event: &'static str,
+    pub(crate) condition: &'static str,
+    pub(crate) at_commit: bool,
+}
+
+impl Held {
+    /// Runs `child` until it stands there, kills it, and takes the trigger away. `application` is the name of its
+    /// sessions.
+    #[track_caller]
+    pub(crate) fn kill(self, database: &TestDatabase, application: &str, start: impl FnOnce() -> Child) {
+        let Self { table, event, condition, at_commit } = self;
+        if database.backend_name() == "sqlite" {
+            database.execute(&format!(
+                "CREATE TRIGGER hold {event} ON {table} WHEN {condition} BEGIN \
+                    SELECT count(*) FROM (WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c \
+                        WHERE n < 4000000000) SELECT n FROM c); END"
+            ));
+            let mut child = start();
+            wait_for_a_long_write(database);
+            kill(&mut child);
+            database.execute("DROP TRIGGER hold");
+            return;
+        }
+        let (constraint, deferred) =
+            if at_commit { ("CONSTRAINT", "DEFERRABLE INITIALLY DEFERRED") } else { ("", "") };
+        database.execute(&format!(
+            "CREATE TABLE held (id int); INSERT INTO held VALUES (1); \
+             CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                WHILE {condition} AND EXISTS (SELECT 1 FROM held) LOOP PERFORM pg_sleep(0.01); END LOOP; \
+                IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$; \
+             CREATE {constraint} TRIGGER hold {event} ON {table} {deferred} FOR EACH ROW EXECUTE FUNCTION hold()"
+        ));
+        let mut child = start();
+        let sessions = format!(
+            "pg_stat_activity WHERE application_name = '{application}' AND datname = current_database()"
+        );
+        wait_until("it stands at the trigger", || {
+            database.count(&format!("{sessions} AND wait_event = 'PgSleep'")) > 0
+        });
+        kill(&mut child);
+        database.execute("DELETE FROM held");
+        wait_until("the server has ended the session", || database.count(&sessions) == 0);
+        database.execute("DROP FUNCTION hold() CASCADE; DROP TABLE held");
+    }
+}
+
+/// A few projects are written in no time: who writes for so long is held.
+fn wait_for_a_long_write(database: &TestDatabase) {
+    use diesel::Connection as _;
+    use diesel::connection::SimpleConnection as _;
+    let path = database.path().unwrap().to_str().unwrap();
+    let mut connection = diesel::SqliteConnection::establish(path).unwrap();
+    let mut since = None;
+    wait_until("it stands at the trigger", || {
+        if connection.batch_execute("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
+            since = None;
+        } else {
+            since.get_or_insert_with(Instant::now);
+        }
+        since.is_some_and(|since: Instant| since.elapsed() > Duration::from_millis(500))
+    });
+}
+
+/// Polls until it is so.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        thread::yield_now();
+    }
+}
+
+/// `kill -9`.
+pub(crate) fn kill(child: &mut Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -1,0 +1,6 @@
+//! `sti-migrate restore-legacy`, after a drop by `sti-migrate drop-legacy`.
+
+mod connection_lost;
+mod endings;
+mod kill;
+mod rig;

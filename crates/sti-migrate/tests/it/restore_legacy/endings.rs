@@ -1,0 +1,139 @@
+//! What it prints, in every ending.
+
+use sti_core::both_backends;
+use sti_core::test_support::{Session, TestDatabase};
+
+use super::rig::{drop_again, dropped, goes_on_to_the_end, leftovers, restore_legacy};
+use crate::drop_legacy::rig::{json, legacy, ready};
+use crate::rig::{named, on, snapshot, snapshot_formats, sti_migrate};
+
+both_backends! {
+    done_and_finished,
+    nothing_to_restore,
+    not_equal_after_the_refill,
+    an_archive_that_is_not_whole,
+    gone_without_a_record,
+    drop_restore_drop_restore,
+}
+
+fn done_and_finished(database: &TestDatabase) {
+    let values = dropped(database);
+    snapshot("finish_refused", Some(database), &mut restore_legacy(database, &["--finish"]), 1);
+    snapshot("restore_done", Some(database), &mut restore_legacy(database, &["--chunk", "2"]), 0);
+    assert_eq!(legacy(database), values);
+    snapshot_formats("restore_already", database, &["restore-legacy"], 0);
+    snapshot("finish_done", Some(database), &mut restore_legacy(database, &["--finish"]), 0);
+    snapshot_formats("finish_already", database, &["restore-legacy", "--finish"], 0);
+    snapshot("restore_already_finished", Some(database), &mut restore_legacy(database, &[]), 0);
+}
+
+fn nothing_to_restore(database: &TestDatabase) {
+    ready(database);
+    let values = legacy(database);
+    snapshot_formats("restore_nothing_dropped", database, &["restore-legacy"], 1);
+    snapshot("finish_nothing_dropped", Some(database), &mut restore_legacy(database, &["--finish"]), 1);
+    assert_eq!(legacy(database), values);
+    assert_eq!(leftovers(database), 0);
+}
+
+/// A row that somebody deleted, and a value that somebody put into the columns.
+fn not_equal_after_the_refill(database: &TestDatabase) {
+    dropped(database);
+    database.execute(
+        "ALTER TABLE projects_project ADD COLUMN course_name varchar(255); \
+         UPDATE projects_project SET course_name = 'by hand' WHERE id = '00000000000000000000000000000001'; \
+         DELETE FROM projects_selfstudyproject WHERE goal_description LIKE 'to swim%'",
+    );
+    snapshot("restore_not_verified", Some(database), &mut restore_legacy(database, &[]), 1);
+    let json_name = named("restore_not_verified_json", database);
+    snapshot(&json_name, Some(database), restore_legacy(database, &[]).args(["--format", "json"]), 1);
+    assert_eq!(on(database, &["restore-legacy", "--finish"]).output().unwrap().status.code(), Some(1));
+    // What it says is what helps; the row that somebody deleted is made anew, and empty.
+    database.execute(
+        "UPDATE projects_schoolproject SET course_name = 'by hand' WHERE course_name = 'Reefs'; \
+         INSERT INTO projects_selfstudyproject VALUES ('00000000000000000000000000000003', '', '')",
+    );
+    let done = json(&mut restore_legacy(database, &[]), 0);
+    assert_eq!((&done["outcome"], &done["refilled"]["projects"]), (&"done".into(), &0.into()));
+}
+
+fn an_archive_that_is_not_whole(database: &TestDatabase) {
+    dropped(database);
+    database.execute("DELETE FROM sti_legacy_archive WHERE project_type = 'SCHOOL'");
+    snapshot_formats("restore_archive_incomplete", database, &["restore-legacy"], 1);
+    assert_eq!(leftovers(database), 0);
+}
+
+fn gone_without_a_record(database: &TestDatabase) {
+    dropped(database);
+    database.execute("DELETE FROM sti_legacy_archive; DELETE FROM sti_drop_event");
+    snapshot("restore_no_event", Some(database), &mut restore_legacy(database, &[]), 2);
+}
+
+fn drop_restore_drop_restore(database: &TestDatabase) {
+    let values = dropped(database);
+    goes_on_to_the_end(database, &values);
+    drop_again(database);
+    database.execute("UPDATE projects_schoolproject SET teacher_name = 'new' WHERE course_name = 'Reefs'");
+    let done = json(&mut restore_legacy(database, &[]), 0);
+    assert_eq!((&done["outcome"], &done["event"]), (&"done".into(), &2.into()));
+    assert_eq!(done["refilled"]["superseded"], 0, "NULL has been changed, and no value");
+    database.execute("UPDATE projects_schoolproject SET teacher_name = '' WHERE course_name = 'Reefs'");
+    database.execute("UPDATE projects_project SET teacher_name = NULL WHERE teacher_name = ''");
+    assert_eq!(legacy(database), values);
+}
+
+#[test]
+fn somebody_is_in_the_way() {
+    let database = TestDatabase::postgres();
+    let values = dropped(&database);
+    let reader = Session::open(&database, "reports");
+    reader.run("BEGIN; SELECT count(*) FROM projects_project");
+    snapshot("restore_locked", Some(&database), &mut restore_legacy(&database, &["--attempts", "2"]), 3);
+    assert_eq!(leftovers(&database), 0);
+    reader.run("COMMIT");
+    goes_on_to_the_end(&database, &values);
+}
+
+#[test]
+fn a_writer_that_still_writes_rows_alone() {
+    let database = TestDatabase::postgres();
+    dropped(&database);
+    json(&mut restore_legacy(&database, &[]), 0);
+    // As if the columns had been back for long.
+    database.execute(
+        "UPDATE sti_drop_event SET restore_began_at = now() - interval '1 hour', restored_at = now() - interval '1 hour'; \
+         UPDATE projects_schoolproject SET teacher_name = 'row only'",
+    );
+    snapshot("finish_still_needed", Some(&database), &mut restore_legacy(&database, &["--finish"]), 1);
+    assert!(leftovers(&database) > 0);
+}
+
+#[test]
+fn bad_arguments_and_databases() {
+    for (name, arguments) in [
+        ("restore_bad_chunk", &["--chunk", "0"][..]),
+        ("restore_bad_chunk_text", &["--chunk", "many"]),
+        ("restore_bad_both", &["--chunk", "2", "--finish"]),
+        ("restore_bad_attempts", &["--attempts", "0"]),
+        ("restore_bad_unreachable", &["--database-url", "postgres://u:s3cret@127.0.0.1:1/ocean"]),
+        ("restore_bad_no_file", &["--database-url", "sqlite:/no/such/app.db"]),
+    ] {
+        snapshot(name, None, &mut sti_migrate(&[&["restore-legacy"], arguments].concat()), 2);
+    }
+    let empty = TestDatabase::sqlite();
+    snapshot("restore_bad_empty", Some(&empty), &mut restore_legacy(&empty, &[]), 2);
+    snapshot("finish_empty", Some(&empty), &mut restore_legacy(&empty, &["--finish"]), 1);
+}
+
+/// A role that owns nothing may not bring columns back.
+#[test]
+fn a_role_without_rights() {
+    let database = TestDatabase::postgres();
+    dropped(&database);
+    let url = database.application_role();
+    database.grant_application(&["projects_project", "sti_drop_event", "sti_legacy_archive"]);
+    let arguments = ["restore-legacy", "--database-url", &url];
+    snapshot("restore_bad_no_rights", None, &mut sti_migrate(&arguments), 2);
+    assert_eq!(leftovers(&database), 0);
+}
