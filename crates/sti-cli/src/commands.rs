@@ -4,6 +4,7 @@ mod backfill;
 mod baseline;
 mod counts;
 mod gate;
+mod pause;
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::{Answer, Common};
@@ -30,6 +31,9 @@ impl sti_cli::Arguments for Arguments {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Backfill(backfill::Options),
+    Pause(pause::PauseOptions),
+    Resume(pause::ResumeOptions),
+    Cancel(pause::CancelOptions),
     Counts(counts::Options),
     Baseline(baseline::Options),
     Gate(gate::Options),
@@ -42,6 +46,9 @@ impl Command {
             Self::Counts(options) => counts::run(options, common),
             Self::Baseline(options) => baseline::run(options, common),
             Self::Gate(options) => gate::run(options, common),
+            Self::Pause(options) => pause::pause(options, common),
+            Self::Resume(options) => pause::resume(options, common),
+            Self::Cancel(options) => pause::cancel(options, common),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod flag;
 pub mod format;
 pub mod gate;
 pub mod http;
+pub mod person;
 pub mod progress;
 pub mod prometheus;
 pub mod signals;

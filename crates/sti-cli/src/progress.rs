@@ -14,6 +14,9 @@ use crate::document::{number, percent};
 /// The longest time between two plain lines about chunks.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// The longest time between two plain lines about the same wait: at night it may last for hours.
+const WAIT_INTERVAL: Duration = Duration::from_secs(600);
+
 /// The display that fits: a bar when stderr is a terminal, plain lines when it is not. `verbose` tells every chunk.
 #[must_use]
 pub fn display(terminal: bool, verbose: bool) -> Box<dyn Observer> {
@@ -41,6 +44,9 @@ struct State {
     here: i64,
     begun: Option<Instant>,
     told: Option<Instant>,
+    /// Waited for something that is no chunk: it says nothing about how fast chunks are.
+    waited: Duration,
+    told_wait: Option<Instant>,
 }
 
 impl State {
@@ -56,6 +62,7 @@ impl State {
                 self.run += *totals;
                 self.here += totals.locked;
             }
+            Event::ThrottleEnded { waited, .. } => self.waited += *waited,
             _ => {}
         }
     }
@@ -68,8 +75,17 @@ impl State {
         due
     }
 
+    fn wait_due(&mut self, waited: Duration) -> bool {
+        let due = waited.is_zero() || self.told_wait.is_none_or(|told| told.elapsed() >= WAIT_INTERVAL);
+        if due {
+            self.told_wait = Some(Instant::now());
+        }
+        due
+    }
+
     fn line(&self) -> String {
-        let seconds = self.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+        let worked = self.begun.map(|begun| begun.elapsed().saturating_sub(self.waited));
+        let seconds = worked.map_or(0.0, |worked| worked.as_secs_f64());
         let rate = if seconds > 0.0 { self.here as f64 / seconds } else { 0.0 };
         let left = (self.eligible - self.run.locked).max(0);
         let eta = if rate > 0.0 { format!("{:.0} s", left as f64 / rate) } else { "unknown".to_owned() };
@@ -105,8 +121,20 @@ fn words(event: &Event) -> Option<String> {
         Event::SweepDone { sweep, missing } => {
             format!("sweep {sweep} is done; {} projects lack their row", number(*missing))
         }
+        Event::Throttled { reason, waited } if waited.is_zero() => format!("waiting: {reason}"),
+        Event::Throttled { reason, waited } => format!("waiting for {} now: {reason}", rough(*waited)),
+        Event::ThrottleEnded { waited, .. } => format!("waited {}", rough(*waited)),
         Event::ChunkDone { .. } | Event::WaitingForLease { .. } | Event::RunFinished { .. } => return None,
     })
+}
+
+/// A time as people say it: `40 s`, `12 min`, `3 h 20 min`.
+fn rough(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
 }
 
 fn chunk_words(event: &Event) -> Option<String> {
@@ -135,6 +163,7 @@ impl Observer for Lines {
             Event::ChunkDone { .. } if self.verbose => chunk_words(event).into_iter().for_each(say),
             Event::ChunkDone { .. } if state.due() => say(state.line()),
             Event::WaitingForLease { owner } if state.due() => say(waiting(owner)),
+            Event::Throttled { waited, .. } if !state.wait_due(*waited) => {}
             _ => words(event).into_iter().for_each(say),
         }
     }
@@ -162,6 +191,15 @@ impl Observer for Bar {
             }
             Event::ChunkDone { .. } => self.bar.set_position(state.run.locked.unsigned_abs()),
             Event::WaitingForLease { owner } => self.bar.set_message(format!("; {}", waiting(owner))),
+            // Said once above the bar, and kept up to date in it.
+            Event::Throttled { reason, waited } if !waited.is_zero() => {
+                self.bar.set_message(format!("; waiting for {}: {reason}", rough(*waited)));
+                return;
+            }
+            Event::ThrottleEnded { .. } => {
+                self.bar.set_message("");
+                self.bar.reset_eta();
+            }
             _ => {}
         }
         if self.verbose {

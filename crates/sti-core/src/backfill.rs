@@ -6,6 +6,7 @@
 
 mod chunk;
 mod config;
+pub mod control;
 mod dry_run;
 mod engine;
 mod error;
@@ -16,6 +17,7 @@ mod scope;
 mod size;
 mod sweep;
 mod terms;
+mod throttle;
 mod totals;
 mod worker;
 
@@ -27,6 +29,7 @@ pub use last_run::{LastRun, RunState, last_run};
 pub use ledger::RunId;
 pub use scope::Scope;
 pub use size::{ChunkSize, ChunkTime, InvalidChunkSize, InvalidChunkTime, Sizing};
+pub use throttle::{InvalidPace, InvalidWindow, Pace, ThrottleConfig, ThrottleReason, Window};
 pub use totals::Totals;
 
 pub use crate::models::PerKind;

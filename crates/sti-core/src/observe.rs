@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backfill::{RunId, Totals};
+use crate::backfill::{RunId, ThrottleReason, Totals};
 
 /// Something that happened. Every count in it has been committed.
 #[derive(Clone, Debug)]
@@ -57,6 +57,21 @@ pub enum Event {
     WorkerFailed {
         /// Why.
         reason: String,
+    },
+    /// Chunks wait: told when the wait begins, and again about every 30 s while it lasts. Rests between chunks
+    /// (`--pace`) are not told.
+    Throttled {
+        /// Why, as it stands now.
+        reason: ThrottleReason,
+        /// How long it has waited; 0 at the beginning.
+        waited: Duration,
+    },
+    /// The wait is over: the reason has passed, another one has taken its place, or it was asked to stop.
+    ThrottleEnded {
+        /// Why it waited.
+        reason: ThrottleReason,
+        /// How long.
+        waited: Duration,
     },
     /// A sweep came to the end of the keys.
     SweepDone {

@@ -5,11 +5,14 @@ mod report;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sti_cli::answer::{EXIT_CODES, say};
+use sti_cli::duration::duration;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, flag, progress, signals};
 use sti_core::backfill::{
-    Backfill, BackfillConfig, BackfillError, ChunkSize, ChunkTime, Ending, Owner, Scope, Sizing, dry_run,
+    Backfill, BackfillConfig, BackfillError, ChunkSize, ChunkTime, Ending, Owner, Pace, Scope, Sizing,
+    ThrottleConfig, Window, dry_run,
 };
 use sti_core::db::{Access, connect};
 use sti_core::metrics::{MetricsObserver, Mode};
@@ -54,6 +57,17 @@ pub(crate) struct Options {
     /// Run although ENABLE_STI is off here: for a service that is stopped, so that nothing writes meanwhile.
     #[arg(long, conflicts_with = "dry_run")]
     allow_flag_off: bool,
+    /// Wait while a standby is further behind than this, as in 10s; also while there is none, or the lag cannot be
+    /// read. PostgreSQL only.
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "dry_run")]
+    max_lag: Option<Duration>,
+    /// Begin chunks in this time of the day only, as in 02:00-04:00+00:00. The offset from UTC is required; the window
+    /// may cross midnight.
+    #[arg(long, value_name = "FROM-TO", conflicts_with = "dry_run")]
+    window: Option<Window>,
+    /// The share of its time that each worker rests, as in 0.5 (as long as it works) or 90%.
+    #[arg(long, value_name = "SHARE", default_value = "0", conflicts_with = "dry_run")]
+    pace: Pace,
 }
 
 fn chunk_size(text: &str) -> Result<ChunkSize, String> {
@@ -108,6 +122,7 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     config.sizing = options.chunk.map_or(Sizing::Aimed(options.target_ms), Sizing::Pinned);
     config.workers = options.workers.into();
     config.restart = options.restart;
+    config.throttle = ThrottleConfig { max_lag: options.max_lag, window: options.window, pace: options.pace };
     signals::stop_on_interrupt(&config.stop)?;
     // Opened once before anything else, so that a wrong URL is told at once.
     drop(target.connect(Access::Write)?);
@@ -123,10 +138,9 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     RunReport::new(target, scope, &backfill).print(common.format)?;
     Ok(match backfill.ending {
         Ending::Stopped => Exit::Stopped,
-        Ending::StillMissing(_) => Exit::Negative,
-        Ending::Complete | Ending::EndedElsewhere if backfill.totals.conflict.total() > 0 => Exit::Negative,
+        Ending::StillMissing(_) | Ending::GivenUp | Ending::FailedElsewhere => Exit::Negative,
+        Ending::Complete if backfill.totals.conflict.total() > 0 => Exit::Negative,
         Ending::Complete => Exit::Done,
-        Ending::EndedElsewhere => Exit::Stopped,
     })
 }
 

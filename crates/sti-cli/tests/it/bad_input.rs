@@ -40,6 +40,23 @@ fn chunk_sizes() {
     }
 }
 
+#[test]
+fn throttles() {
+    let database = TestDatabase::sqlite();
+    for (name, flag, value) in [
+        ("window_without_offset", "--window", "02:00-04:00"),
+        ("window_of_no_length", "--window", "02:00-02:00Z"),
+        ("pace_of_nothing", "--pace", "1"),
+        ("pace_no_number", "--pace", "slow"),
+        ("max_lag_no_time", "--max-lag", "10 parsecs"),
+    ] {
+        refused(name, &mut sti_on(&database, &["backfill", flag, value]));
+    }
+    migrate(&database);
+    refused("max_lag_on_sqlite", &mut sti_on(&database, &["backfill", "--max-lag", "10s"]));
+    assert_eq!(database.count("sti_backfill_run"), 0);
+}
+
 sti_core::both_backends! { a_missing_table }
 
 fn a_missing_table(database: &TestDatabase) {

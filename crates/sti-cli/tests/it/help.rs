@@ -7,6 +7,9 @@ fn help_texts() {
     for (name, arguments) in [
         ("sti", &["--help"][..]),
         ("sti_backfill", &["backfill", "--help"]),
+        ("sti_pause", &["pause", "--help"]),
+        ("sti_resume", &["resume", "--help"]),
+        ("sti_cancel", &["cancel", "--help"]),
         ("sti_counts", &["counts", "--help"]),
         ("sti_gate", &["gate", "--help"]),
         ("sti_baseline", &["baseline", "--help"]),

@@ -9,5 +9,6 @@ mod dot_env;
 mod help;
 mod kill;
 mod metrics;
+mod pause;
 mod prometheus;
 mod rig;

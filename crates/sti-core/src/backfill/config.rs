@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::scope::Scope;
 use super::size::Sizing;
+use super::throttle::ThrottleConfig;
 use crate::probe::Probe;
 
 /// Who works on a chunk, as the ledger names it: host, process id, and a nonce that tells two processes with the
@@ -106,6 +107,8 @@ pub struct BackfillConfig {
     /// How many chunks are worked on at a time, each on a thread and a connection of its own; 0 counts as 1. SQLite
     /// has one writer at a time, so it is always one there. May change between resumes.
     pub workers: usize,
+    /// What it waits for between chunks.
+    pub throttle: ThrottleConfig,
     /// Gives up the run that is under way, if there is one, and begins anew.
     pub restart: bool,
     /// Who does it.
@@ -127,6 +130,7 @@ impl BackfillConfig {
             scope: Scope::default(),
             sizing: Sizing::default(),
             workers: 1,
+            throttle: ThrottleConfig::default(),
             restart: false,
             owner,
             stop: StopSignal::default(),

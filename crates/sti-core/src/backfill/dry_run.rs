@@ -105,8 +105,15 @@ fn rate(connection: &mut AnyConnection) -> Result<Option<f64>, BackfillError> {
 
 /// Refuses a database that lacks what a backfill needs.
 pub(super) fn check_schema(connection: &mut AnyConnection) -> Result<(), BackfillError> {
-    let tables =
-        [PARENT, Kind::School.table(), Kind::SelfStudy.table(), "sti_backfill_run", "sti_backfill_chunk"];
+    let tables = [
+        PARENT,
+        Kind::School.table(),
+        Kind::SelfStudy.table(),
+        "sti_backfill_run",
+        "sti_backfill_chunk",
+        "sti_backfill_control",
+        "sti_backfill_wait",
+    ];
     for table in tables {
         let columns = catalog::columns(connection, table)?;
         if columns.is_empty() {

@@ -7,6 +7,7 @@ use super::error::BackfillError;
 use super::ledger::{self, RunId};
 use super::size::Sizer;
 use super::terms::Terms;
+use super::throttle::Throttle;
 use super::totals::Totals;
 use super::worker::Worker;
 use crate::db::{AnyConnection, Backend, ConnectError, dialect};
@@ -23,12 +24,25 @@ pub enum Ending {
     StillMissing(i64),
     /// It was asked to stop. The run is under way; the same command resumes it.
     Stopped,
-    /// Another process ended the run.
-    EndedElsewhere,
+    /// Somebody gave the run up: `sti cancel`, or `--restart` in another process. The ledger says who and why.
+    GivenUp,
+    /// Another process ended the run, and not well. The ledger says why.
+    FailedElsewhere,
+}
+
+impl Ending {
+    /// How a run ended that somebody else has ended, by its state in the ledger.
+    pub(super) fn elsewhere(state: &str) -> Self {
+        match state {
+            "done" => Self::Complete,
+            "abandoned" => Self::GivenUp,
+            _ => Self::FailedElsewhere,
+        }
+    }
 }
 
 /// What a backfill did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backfill {
     /// The run, as the ledger has it.
     pub run: RunId,
@@ -36,6 +50,8 @@ pub struct Backfill {
     pub resumed: bool,
     /// How it ended.
     pub ending: Ending,
+    /// Why, where the ledger says so.
+    pub stop_reason: Option<String>,
     /// What the ledger holds for the whole run, whoever did it.
     pub totals: Totals,
     /// What this process committed.
@@ -51,6 +67,7 @@ pub(super) struct Engine<'a> {
     pub terms: Terms,
     /// Set when the caller asks for a stop, and when a worker fails.
     pub stop: StopSignal,
+    pub throttle: Throttle<'a>,
     pub sizer: Mutex<Sizer>,
     /// The last sweep that was ended here.
     pub ended_sweep: Mutex<i32>,
@@ -88,6 +105,9 @@ impl Backfill {
         observer: &dyn Observer,
     ) -> Result<Self, BackfillError> {
         let mut connection = connect()?;
+        if config.throttle.max_lag.is_some() && dialect::backend(&connection) == Backend::Sqlite {
+            return Err(BackfillError::NoReplication);
+        }
         super::dry_run::check_schema(&mut connection)?;
         let terms = Terms::read(&mut connection, config.sizing).map_err(BackfillError::NotBegun)?;
         let workers = match dialect::backend(&connection) {
@@ -108,13 +128,17 @@ impl Backfill {
             eligible: begun.eligible,
             totals,
         });
+        let stop = config.stop.below();
+        let throttle =
+            Throttle::new(config.throttle, begun.run, config.owner.to_string(), stop.clone(), observer);
         let engine = Engine {
             connect,
             config,
             observer,
             run: begun.run,
             terms,
-            stop: config.stop.below(),
+            stop,
+            throttle,
             sizer: Mutex::new(Sizer::new(config.sizing)),
             ended_sweep: Mutex::default(),
             here: Mutex::default(),
@@ -123,11 +147,12 @@ impl Backfill {
         connections.push(connection);
         let (ending, mut connection) = engine.work(connections)?;
         let totals = ledger::totals(&mut connection, begun.run)?;
+        let stop_reason = ledger::stop_reason(&mut connection, begun.run)?;
         if matches!(ending, Ending::Complete | Ending::StillMissing(_)) {
             observer.event(&Event::RunFinished { totals, complete: ending == Ending::Complete });
         }
         let here = *lock(&engine.here);
-        Ok(Self { run: begun.run, resumed: begun.resumed, ending, totals, here })
+        Ok(Self { run: begun.run, resumed: begun.resumed, ending, stop_reason, totals, here })
     }
 }
 
@@ -198,7 +223,7 @@ impl Outcome {
     fn ended(&mut self, ending: Ending) {
         let tells = |ending| match ending {
             Ending::Complete | Ending::StillMissing(_) => 2,
-            Ending::EndedElsewhere => 1,
+            Ending::GivenUp | Ending::FailedElsewhere => 1,
             Ending::Stopped => 0,
         };
         if self.ending.is_none_or(|known| tells(ending) > tells(known)) {

@@ -34,6 +34,9 @@ pub enum BackfillError {
         /// What this command asks for.
         asked: String,
     },
+    /// There is a limit for the replication lag on a database that has no replication.
+    #[error("--max-lag needs PostgreSQL: a SQLite file has no standby that could lag; leave it out")]
+    NoReplication,
     /// The chunk's counts do not add up: the projects that were locked are not those that are accounted for.
     #[error(
         "chunk {number}: {locked} projects were locked and the counts do not add up to that, so it was rolled back; \

@@ -6,6 +6,7 @@ use diesel::{OptionalExtension as _, RunQueryDsl as _};
 use uuid::Uuid;
 
 use super::config::{BackfillConfig, Owner};
+use super::engine::Ending;
 use super::ledger::{self, RunId};
 use super::terms::Terms;
 use crate::db::error::{DbError, Doing as _};
@@ -37,8 +38,8 @@ pub(super) enum Next {
     Wait(String),
     /// All chunks of this sweep are done.
     SweepDone(Swept),
-    /// The run has ended.
-    RunOver,
+    /// The run has ended, in this way.
+    RunOver(Ending),
 }
 
 /// The end of a sweep, as it was seen under the lock of the run's row.
@@ -87,7 +88,7 @@ pub(super) fn next(
     lease_transaction(connection, |connection| {
         let state = ledger::lock_run(connection, run)?;
         if state.state != "active" {
-            return Ok(Next::RunOver);
+            return Ok(Next::RunOver(Ending::elsewhere(&state.state)));
         }
         let open = open_leases(connection, run)?;
         let orphans = open.iter().filter(|open| open.expired || config.owner.knows_to_be_dead(&open.owner));
@@ -155,9 +156,11 @@ fn take_over(
     let token = Uuid::new_v4().to_string();
     let backend = dialect::backend(connection);
     let taken = diesel::sql_query(format!(
-        "UPDATE sti_backfill_chunk SET token = $1, owner = $2, attempts = attempts + 1, lease_expires_at = {} \
+        "UPDATE sti_backfill_chunk SET token = $1, owner = $2, attempts = attempts + 1, lease_expires_at = {}, \
+            leased_at = {} \
          WHERE id = (SELECT id FROM sti_backfill_chunk WHERE id = $3 AND state = 'leased' {})",
         backend.now_plus(terms.lease_seconds()),
+        backend.now(),
         backend.lock_free_rows(),
     ))
     .bind::<Text, _>(&token)
@@ -190,11 +193,12 @@ fn lease(connection: &mut AnyConnection, new: New, owner: &Owner, terms: Terms) 
     let token = Uuid::new_v4().to_string();
     let Inserted { id, number } = diesel::sql_query(format!(
         "INSERT INTO sti_backfill_chunk \
-            (run_id, sweep, number, after_id, through_id, state, token, owner, lease_expires_at) \
-         SELECT $1, $2, COALESCE(max(number), 0) + 1, $3, $4, 'leased', $5, $6, {} \
+            (run_id, sweep, number, after_id, through_id, state, token, owner, lease_expires_at, leased_at) \
+         SELECT $1, $2, COALESCE(max(number), 0) + 1, $3, $4, 'leased', $5, $6, {}, {} \
          FROM sti_backfill_chunk WHERE run_id = $1 AND sweep = $2 \
          RETURNING id, number",
-        dialect::backend(connection).now_plus(terms.lease_seconds())
+        dialect::backend(connection).now_plus(terms.lease_seconds()),
+        dialect::backend(connection).now()
     ))
     .bind::<BigInt, _>(run.0)
     .bind::<Integer, _>(sweep)

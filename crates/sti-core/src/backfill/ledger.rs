@@ -137,6 +137,20 @@ pub(super) fn lock_run(connection: &mut AnyConnection, run: RunId) -> Result<Run
         .doing(format!("locking run {run} in the ledger"))
 }
 
+/// Why a run ended, where it did not end well.
+pub(super) fn stop_reason(connection: &mut AnyConnection, run: RunId) -> Result<Option<String>, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<Text>)]
+        stop_reason: Option<String>,
+    }
+    let row: Row = diesel::sql_query("SELECT stop_reason FROM sti_backfill_run WHERE id = $1")
+        .bind::<BigInt, _>(run.0)
+        .get_result(connection)
+        .doing(format!("reading how run {run} ended"))?;
+    Ok(row.stop_reason)
+}
+
 /// The totals of a run: sums over its committed chunks, whoever did them.
 pub(super) fn totals(connection: &mut AnyConnection, run: RunId) -> Result<Totals, DbError> {
     sum(connection, "run_id = $1", run.0, format!("adding up run {run}"))

@@ -29,7 +29,7 @@ impl Engine<'_> {
         let decided = write_transaction(connection, |connection| {
             let run = ledger::lock_run(connection, self.run)?;
             if run.state != "active" {
-                return Ok::<_, BackfillError>(Decided::Over);
+                return Ok::<_, BackfillError>(Decided::Over(Ending::elsewhere(&run.state)));
             }
             if !lease::is_still_swept(connection, self.run, &run, swept)? {
                 return Ok(Decided::NotYet);
@@ -51,7 +51,7 @@ impl Engine<'_> {
         }
         *ended = swept.sweep;
         Ok(match decided {
-            Decided::Over => Some(Ending::EndedElsewhere),
+            Decided::Over(ending) => Some(ending),
             Decided::End(ending) => {
                 self.observer.event(&Event::SweepDone { sweep: swept.sweep, missing });
                 Some(ending)
@@ -68,7 +68,7 @@ impl Engine<'_> {
 /// What the end of a sweep led to.
 enum Decided {
     /// The run has been ended by another process.
-    Over,
+    Over(Ending),
     /// The sweep goes on, or another process has moved the run to the next one.
     NotYet,
     /// The next sweep begins.

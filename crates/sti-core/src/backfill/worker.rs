@@ -7,6 +7,7 @@ use super::engine::{Ending, Engine, lock};
 use super::error::BackfillError;
 use super::lease::{self, Lease, Next, Standing};
 use super::ledger;
+use super::throttle::Turn;
 use super::totals::Totals;
 use crate::db::error::{DbError, Fault};
 use crate::db::{AnyConnection, Failed, retry};
@@ -26,7 +27,9 @@ impl Worker<'_> {
     pub(super) fn work(&mut self) -> Result<Ending, BackfillError> {
         let engine = self.engine;
         let mut look_again = LOOK_AGAIN.0;
+        let mut turn = Turn::default();
         loop {
+            self.may_begin(&mut turn)?;
             if engine.stop.is_set() {
                 return Ok(Ending::Stopped);
             }
@@ -48,9 +51,18 @@ impl Worker<'_> {
                         return Ok(ending);
                     }
                 }
-                Next::RunOver => return Ok(Ending::EndedElsewhere),
+                Next::RunOver(ending) => return Ok(ending),
             }
         }
+    }
+
+    /// Waits while something asks the backfill to wait, or until it is asked to stop.
+    fn may_begin(&mut self, turn: &mut Turn) -> Result<(), BackfillError> {
+        let mut retried = 0;
+        while let Err(error) = self.engine.throttle.before_chunk(&mut self.connection, turn) {
+            self.rest(error.into(), &mut retried, 0)?;
+        }
+        Ok(())
     }
 
     /// The next lease; on SQLite another process may hold the file, so this too is tried again.

@@ -8,7 +8,7 @@ use metrics::{counter, gauge, histogram};
 use super::catalogue::{
     BACKFILL, CHUNK_DURATION, CHUNK_PROJECTS, CONFLICTS, ELIGIBLE, ENDING, INFO, LAST_COMPLETION,
     LAST_DURATION, LAST_PROGRESS, LAST_SUCCESS, LAST_SUCCESS_TIMESTAMP, LEASES_TAKEN, PROCESSED, REMAINING,
-    RETRIES, RUN_PROJECTS, RUNNING, START, SWEEP,
+    RETRIES, RUN_PROJECTS, RUNNING, START, SWEEP, WAITING,
 };
 use super::now;
 use crate::backfill::{Backfill, BackfillError, Ending, RunId, Totals};
@@ -16,6 +16,9 @@ use crate::models::Kind;
 use crate::observe::{Event, Observer};
 
 const UNKNOWN: &str = "unknown";
+
+/// What chunks wait for; rests between them are no waits.
+const WAITS: [&str; 4] = ["paused", "window", "replica_lag", "unreadable"];
 
 /// Whether anything is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,9 @@ impl MetricsObserver {
         }
         counter!(RETRIES.name).increment(0);
         counter!(LEASES_TAKEN.name).increment(0);
+        for reason in WAITS {
+            gauge!(WAITING.name, "reason" => reason).set(0.0);
+        }
         gauge!(RUNNING.name).set(0.0);
         let mode = match mode {
             Mode::Live => "live",
@@ -96,7 +102,8 @@ impl MetricsObserver {
             Ok(Backfill { ending: Ending::Complete, .. }) => ("complete", Some(true)),
             Ok(Backfill { ending: Ending::StillMissing(_), .. }) => ("still_missing", Some(false)),
             Ok(Backfill { ending: Ending::Stopped, .. }) => ("stopped", None),
-            Ok(Backfill { ending: Ending::EndedElsewhere, .. }) => ("ended_elsewhere", None),
+            Ok(Backfill { ending: Ending::GivenUp, .. }) => ("given_up", None),
+            Ok(Backfill { ending: Ending::FailedElsewhere, .. }) => ("ended_elsewhere", Some(false)),
             Err(_) => ("failed", Some(false)),
         };
         if let Ok(backfill) = ended {
@@ -104,7 +111,7 @@ impl MetricsObserver {
             run.totals = backfill.totals;
             run.show();
         }
-        for ending in ["complete", "still_missing", "stopped", "ended_elsewhere", "failed"] {
+        for ending in ["complete", "still_missing", "stopped", "given_up", "ended_elsewhere", "failed"] {
             gauge!(ENDING.name, "ending" => ending).set(if ending == name { 1.0 } else { 0.0 });
         }
         gauge!(LAST_COMPLETION.name).set(now());
@@ -153,6 +160,8 @@ impl Observer for MetricsObserver {
             }
             Event::ChunkRetried { .. } => counter!(RETRIES.name).increment(1),
             Event::LeaseTaken { .. } => counter!(LEASES_TAKEN.name).increment(1),
+            Event::Throttled { reason, .. } => gauge!(WAITING.name, "reason" => reason.kind()).set(1.0),
+            Event::ThrottleEnded { reason, .. } => gauge!(WAITING.name, "reason" => reason.kind()).set(0.0),
             // The end is told by `ended`, which knows how it came.
             Event::WaitingForLease { .. } | Event::WorkerFailed { .. } | Event::RunFinished { .. } => {}
         }

@@ -27,6 +27,7 @@ pub const BACKFILL: &[&Metric] = &[
     &CHUNK_PROJECTS,
     &RETRIES,
     &LEASES_TAKEN,
+    &WAITING,
     &INFO,
 ];
 
@@ -172,7 +173,7 @@ pub const ENDING: Metric = ours(
     "sti_backfill_last_run_ending",
     Gauge,
     Flag,
-    &[one_of("ending", &["complete", "still_missing", "stopped", "ended_elsewhere", "failed"])],
+    &[one_of("ending", &["complete", "still_missing", "stopped", "given_up", "ended_elsewhere", "failed"])],
     "1 for the way in which the backfill ended",
 );
 /// From BEGIN to the answer of COMMIT, of each committed chunk.
@@ -201,6 +202,14 @@ pub const LEASES_TAKEN: Metric = ours(
     Count,
     &[],
     "Leases taken over from a process that died or stood still",
+);
+/// Whether the chunks wait for something.
+pub const WAITING: Metric = ours(
+    "sti_backfill_waiting",
+    Gauge,
+    Flag,
+    &[one_of("reason", &["paused", "window", "replica_lag", "unreadable"])],
+    "1 while no chunk begins for this reason: a wait that was asked for is no stall",
 );
 /// What is running.
 pub const INFO: Metric = ours(

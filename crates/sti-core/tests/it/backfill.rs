@@ -2,6 +2,8 @@
 
 mod fixture;
 mod interleaving;
+mod lag;
 mod ledger;
 pub(crate) mod rig;
+mod throttle;
 mod workers;

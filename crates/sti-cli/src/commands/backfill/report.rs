@@ -14,6 +14,7 @@ pub(crate) struct RunReport {
     resumed: bool,
     ending: &'static str,
     still_missing: i64,
+    stop_reason: Option<String>,
     /// Of the whole run, out of the ledger.
     totals: Totals,
     /// What this process committed.
@@ -26,7 +27,8 @@ impl RunReport {
             Ending::Complete => ("complete", 0),
             Ending::StillMissing(missing) => ("still_missing", missing),
             Ending::Stopped => ("stopped", 0),
-            Ending::EndedElsewhere => ("ended_elsewhere", 0),
+            Ending::GivenUp => ("given_up", 0),
+            Ending::FailedElsewhere => ("failed_elsewhere", 0),
         };
         Self {
             target: target.url.to_string(),
@@ -35,6 +37,7 @@ impl RunReport {
             resumed: backfill.resumed,
             ending,
             still_missing,
+            stop_reason: backfill.stop_reason.clone(),
             totals: backfill.totals,
             this_process: backfill.here,
         }
@@ -55,8 +58,13 @@ impl RunReport {
                 number(self.still_missing)
             ),
             "stopped" => format!("Run {run} was stopped after the chunk that was under way."),
-            _ => format!("Run {run} was ended by another process."),
+            "given_up" => format!("Run {run} was given up: {}.", self.reason()),
+            _ => format!("Run {run} was ended by another process: {}.", self.reason()),
         }
+    }
+
+    fn reason(&self) -> &str {
+        self.stop_reason.as_deref().unwrap_or("the ledger does not say why")
     }
 
     fn next_step(&self) -> (&'static str, &'static str) {
@@ -72,6 +80,8 @@ impl RunReport {
                 "Some service adds projects without dual writes: find it, set ENABLE_STI=true there, and run again:",
                 again,
             ),
+            "given_up" => ("What it had made stays. To see what is left to do:", "sti backfill --dry-run"),
+            "failed_elsewhere" => ("What it had made stays. To see how it went:", "sti runs"),
             _ => ("Nothing is lost. The same command takes it up:", again),
         }
     }

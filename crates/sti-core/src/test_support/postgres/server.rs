@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diesel::{Connection, PgConnection};
+use tempfile::TempDir;
 
 use super::account::Account;
 use super::admin_url::AdminUrl;
@@ -99,24 +100,49 @@ impl Server {
     /// When a program of PostgreSQL fails, or the server does not answer within a minute (its log is quoted).
     pub fn start(binaries: &Binaries, options: &ServerOptions) -> Result<Self, ServerError> {
         let account = Account::choose()?;
-        let base = base_folder(account, !options.as_installed)?;
-        let folder = tempfile::Builder::new()
-            .prefix("sti-pg-")
-            .tempdir_in(&base)
-            .map_err(ServerError::io(format!("make a folder in {}", base.display())))?;
-        account.own(folder.path())?;
+        let (base, folder) = new_folder(account, !options.as_installed)?;
         make_cluster(binaries, account, folder.path())?;
+        let mut settings = settings(&base, folder.path(), options.as_installed);
+        if !options.as_installed {
+            settings.extend(IN_A_HURRY.map(str::to_owned));
+        }
+        settings.extend_from_slice(&options.settings);
+        Self::launch(binaries, account, folder, &settings)
+    }
 
+    /// Makes a copy of this server that follows it: a standby called `name` that streams and replays. This server is
+    /// stopped and started for it, which cuts every session. The copy of a stopped cluster needs none of the client's
+    /// programs, which bundles of server programs leave out.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn standby(&self, binaries: &Binaries, name: &str) -> Result<Self, ServerError> {
+        let account = Account::choose()?;
+        let (base, folder) = new_folder(account, true)?;
+        self.stop_immediate()?;
+        let copied = copy_cluster(account, &self.folder, folder.path());
+        self.start_again()?;
+        copied?;
+        let mut settings = settings(&base, folder.path(), false);
+        settings.extend(IN_A_HURRY.map(str::to_owned));
+        settings.push(format!("primary_conninfo=host={} user=postgres", self.folder.display()));
+        settings.push(format!("cluster_name={name}"));
+        Self::launch(binaries, account, folder, &settings)
+    }
+
+    /// Starts the server whose cluster is in `folder`.
+    fn launch(
+        binaries: &Binaries,
+        account: Account,
+        folder: TempDir,
+        settings: &[String],
+    ) -> Result<Self, ServerError> {
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER, "sti-postgres-keeper"]).arg(folder.path());
         let server = binaries.command(&binaries.folder().join("postgres"));
         command.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.arg(server.get_program()).arg("-D").arg(folder.path().join("data"));
-        let mut settings = settings(&base, folder.path(), options.as_installed);
-        if !options.as_installed {
-            settings.extend(IN_A_HURRY.map(str::to_owned));
-        }
-        for setting in settings.iter().chain(&options.settings) {
+        for setting in settings {
             command.args(["-c", setting]);
         }
         command.current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -256,6 +282,33 @@ fn free_kib(account: Account, folder: &Path) -> Option<u64> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?;
     text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// A folder for a new server, and where it is.
+fn new_folder(account: Account, memory: bool) -> Result<(PathBuf, TempDir), ServerError> {
+    let base = base_folder(account, memory)?;
+    let folder = tempfile::Builder::new()
+        .prefix("sti-pg-")
+        .tempdir_in(&base)
+        .map_err(ServerError::io(format!("make a folder in {}", base.display())))?;
+    account.own(folder.path())?;
+    Ok((base, folder))
+}
+
+/// Copies the data of a stopped server, and makes a standby of it.
+fn copy_cluster(account: Account, from: &Path, to: &Path) -> Result<(), ServerError> {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"cp -a "$1/data" "$2/data" && touch "$2/data/standby.signal""#, "sh"]);
+    command.arg(from).arg(to).current_dir("/").stdin(Stdio::null());
+    account.run(&mut command);
+    let output = command.output().map_err(ServerError::io("run cp"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(ServerError::Program {
+        program: format!("cp of {}", from.display()),
+        output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
 }
 
 fn make_cluster(binaries: &Binaries, account: Account, folder: &Path) -> Result<(), ServerError> {

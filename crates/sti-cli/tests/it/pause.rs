@@ -1,0 +1,126 @@
+//! `sti pause`, `sti resume` and `sti cancel` as their user sees them, with a backfill in another process.
+
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use sti_core::test_support::TestDatabase;
+
+use crate::rig::{json, migrate, settings, shown, sti, sti_on};
+
+sti_core::both_backends! { nothing_to_pause, bad_reasons, a_missing_table }
+sti_core::both_backends! { django: another_process_pauses_resumes_and_cancels, a_wait_ends_with_a_signal }
+
+fn told(database: &TestDatabase, arguments: &[&str]) -> Command {
+    let mut command = sti(arguments);
+    command.args(["--database-url", database.url()]).env("USER", "ana").env_remove("SUDO_USER");
+    command
+}
+
+fn filters(database: &TestDatabase) -> insta::Settings {
+    let mut settings = settings(Some(database));
+    settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[moment]");
+    settings.add_filter(r"ana@[^\s:,]+", "ana@[host]");
+    settings
+}
+
+fn nothing_to_pause(database: &TestDatabase) {
+    migrate(database);
+    let say = |name: &str, arguments: &[&str]| {
+        let output = told(database, arguments).output().unwrap();
+        filters(database).bind(|| insta::assert_snapshot!(name, shown(&output)));
+    };
+    say("resume_nothing", &["resume"]);
+    say("cancel_nothing", &["cancel", "--reason", "wrong night"]);
+    say("pause", &["pause", "--reason", "users report slow pages"]);
+    say("pause_again", &["pause", "--reason", "another reason"]);
+    say("resume", &["resume", "--format", "markdown"]);
+    say("resume_json", &["resume", "--format", "json"]);
+}
+
+fn bad_reasons(database: &TestDatabase) {
+    migrate(database);
+    for (name, arguments) in [
+        ("pause_without_reason", &["pause"][..]),
+        ("pause_empty_reason", &["pause", "--reason", " "]),
+        ("cancel_without_reason", &["cancel"]),
+    ] {
+        let output = told(database, arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+        filters(database).bind(|| insta::assert_snapshot!(name, shown(&output)));
+    }
+    assert_eq!(database.count("sti_backfill_control"), 0);
+}
+
+fn a_missing_table(database: &TestDatabase) {
+    let output = told(database, &["pause", "--reason", "x"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+    assert!(shown(&output).contains("table sti_backfill_run is not there: run `sti-migrate up` first"));
+}
+
+/// A backfill in a process of its own, with rests so that it lasts.
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Running {
+    fn start(database: &TestDatabase) -> Self {
+        let arguments = ["backfill", "--chunk", "20", "--pace", "0.9", "--verbose", "--format", "json"];
+        let mut child =
+            sti_on(database, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Waits until it says something with `words` in it, and gives that line.
+    #[track_caller]
+    fn until(&mut self, words: &str) -> String {
+        let found = self.lines.find(|line| line.as_ref().unwrap().contains(words));
+        found.unwrap_or_else(|| panic!("it never said {words:?}")).unwrap()
+    }
+
+    fn end(mut self, exit: i32) -> serde_json::Value {
+        self.lines.by_ref().for_each(drop);
+        json(&self.child.wait_with_output().unwrap(), exit)
+    }
+}
+
+fn another_process_pauses_resumes_and_cancels(database: &TestDatabase) {
+    migrate(database);
+    let rows = || database.count("projects_schoolproject") + database.count("projects_selfstudyproject");
+    let before = rows();
+    let mut backfill = Running::start(database);
+    backfill.until("chunk 2:");
+    let paused = told(database, &["pause", "--reason", "look at the graphs"]).output().unwrap();
+    filters(database).bind(|| insta::assert_snapshot!("pause_a_run", shown(&paused)));
+    let waiting = backfill.until("waiting: ");
+    filters(database).bind(|| insta::assert_snapshot!("pause_waiting", waiting));
+    assert_eq!(database.count("sti_backfill_chunk WHERE state = 'leased'"), 0);
+
+    let resumed = told(database, &["resume"]).output().unwrap();
+    filters(database).bind(|| insta::assert_snapshot!("resume_a_run", shown(&resumed)));
+    backfill.until("waited ");
+    backfill.until("chunk ");
+
+    told(database, &["pause", "--reason", "again"]).output().unwrap();
+    backfill.until("waiting: ");
+    let cancelled =
+        json(&told(database, &["cancel", "--reason", "enough", "--format", "json"]).output().unwrap(), 0);
+    assert_eq!((&cancelled["cancelled"], &cancelled["still_paused"]), (&1.into(), &true.into()));
+    assert_eq!(cancelled["created"], rows() - before);
+    let ended = backfill.end(1);
+    assert_eq!(ended["ending"], "given_up");
+    let reason = ended["stop_reason"].as_str().unwrap();
+    assert!(reason.starts_with("cancelled by ana@") && reason.ends_with(": enough"), "{reason}");
+}
+
+fn a_wait_ends_with_a_signal(database: &TestDatabase) {
+    migrate(database);
+    told(database, &["pause", "--reason", "not tonight"]).output().unwrap();
+    let mut backfill = Running::start(database);
+    backfill.until("waiting: paused by ana@");
+    let pid = backfill.child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(backfill.end(3)["ending"], "stopped");
+    assert_eq!(database.count("sti_backfill_chunk"), 0);
+}
