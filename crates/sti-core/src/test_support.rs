@@ -8,6 +8,7 @@
 //!   that all test binaries share one server);
 //! - `STI_POSTGRES_BIN`: the folder of PostgreSQL's binaries, where this process starts a server itself.
 
+mod command;
 mod database;
 mod digest;
 mod django;
@@ -15,6 +16,7 @@ pub mod postgres;
 mod session;
 mod text_rows;
 
+pub use command::{binary, migrate, places, report, shown};
 pub use database::TestDatabase;
 pub use digest::RowSetDigest;
 pub use session::{Session, comes_to_wait, wait_until_it_waits};

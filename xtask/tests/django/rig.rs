@@ -10,7 +10,7 @@ use sti_core::db::{Access, DatabaseUrl, connect};
 use sti_core::repository::{
     NewDetails, NewProject, ProjectPatch, SchoolDetails, SchoolPatch, SelfStudyPatch, TypeChange,
 };
-use sti_core::test_support::TestDatabase;
+use sti_core::test_support::{self, TestDatabase};
 use sti_core::{ProjectRepository, WriteMode};
 
 pub(crate) const LEGACY: [&str; 5] =
@@ -43,18 +43,16 @@ fn binaries() -> &'static PathBuf {
     })
 }
 
-pub(crate) fn run(database: &TestDatabase, binary: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binaries().join(binary));
-    command.args(arguments).args(["--format", "json", "--database-url", database.url()]);
-    command.env_remove("DATABASE_URL").env("ENABLE_STI", "true").output().unwrap()
+pub(crate) fn run(database: &TestDatabase, program: &str, arguments: &[&str]) -> Output {
+    let mut command = test_support::binary(binaries().join(program).to_str().unwrap(), arguments);
+    command.args(["--format", "json", "--database-url", database.url()]).env("ENABLE_STI", "true");
+    command.output().unwrap()
 }
 
 /// The report of a command that must end with `exit`.
-pub(crate) fn report(database: &TestDatabase, binary: &str, arguments: &[&str], exit: i32) -> Value {
-    let output = run(database, binary, arguments);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(exit), "{binary} {arguments:?}: {stderr}");
-    serde_json::from_slice(&output.stdout).unwrap()
+#[track_caller]
+pub(crate) fn report(database: &TestDatabase, program: &str, arguments: &[&str], exit: i32) -> Value {
+    test_support::report(&run(database, program, arguments), exit)
 }
 
 pub(crate) fn at(value: &Value, path: &str) -> i64 {

@@ -1,19 +1,13 @@
 //! What the tests of the binary share.
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use sti_core::test_support::TestDatabase;
+pub(crate) use sti_core::test_support::shown;
+use sti_core::test_support::{TestDatabase, binary, places};
 
 /// The binary, with nothing of this process's settings.
 pub(crate) fn sti_migrate(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sti-migrate"));
-    for variable in ["DATABASE_URL", "ENABLE_STI", "RUST_BACKTRACE", "COLUMNS", "PGPASSWORD", "PGOPTIONS"] {
-        command.env_remove(variable);
-    }
-    // A folder without a `.env`.
-    command.current_dir(std::env::temp_dir()).args(arguments);
-    command
+    binary(env!("CARGO_BIN_EXE_sti-migrate"), arguments)
 }
 
 /// The binary on a database.
@@ -21,16 +15,6 @@ pub(crate) fn on(database: &TestDatabase, arguments: &[&str]) -> Command {
     let mut command = sti_migrate(arguments);
     command.args(["--database-url", database.url()]);
     command
-}
-
-/// What a command printed and how it ended, as one text for a snapshot.
-pub(crate) fn shown(output: &Output) -> String {
-    format!(
-        "exit code: {}\n--- stdout\n{}--- stderr\n{}",
-        output.status.code().map_or("none".to_owned(), |code| code.to_string()),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
 
 /// Runs a command that must end with `exit`, and compares all of what it prints.
@@ -45,8 +29,9 @@ pub(crate) fn snapshot(name: &str, database: Option<&TestDatabase>, command: &mu
 /// Filters what differs from run to run, and names no place of this machine.
 fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
-    settings.add_filter(r#"PostgreSQL database \S+ on [^\s",]*[^\s",:]"#, "[target]");
-    settings.add_filter(r"SQLite file \S+?test\.db", "[target]");
+    for (place, name) in places(database) {
+        settings.add_filter(&place, name);
+    }
     settings.add_filter(r#"(PostgreSQL|SQLite) \d+\.[^,"\n]*(, schema public)?"#, "[server]");
     settings.add_filter(r#""server_version": "[^"]*""#, r#""server_version": "[version]""#);
     settings.add_filter(r"trying again in \d+\.\d s", "trying again in [rest]");
@@ -65,9 +50,6 @@ fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     settings.add_filter(r#""(\w+_ms|connected_s)": \d+"#, r#""$1": "[time]""#);
     settings.add_filter(r#"([ "])[0-9a-f]{12}\b"#, "$1[digest]");
     settings.add_filter(r"\bt\d+_\d+_[0-9a-f]+_app\b", "app");
-    if let Some(path) = database.and_then(TestDatabase::path).and_then(Path::parent) {
-        settings.add_filter(&path.display().to_string(), "[folder]");
-    }
     settings
 }
 

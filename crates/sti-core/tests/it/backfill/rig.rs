@@ -3,17 +3,13 @@
 use std::sync::Mutex;
 
 use sti_core::backfill::{Backfill, BackfillConfig, BackfillError, ChunkSize, Owner, Scope, Sizing};
-use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect, migrations};
+use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect};
 use sti_core::observe::{Event, Observer};
 use sti_core::test_support::TestDatabase;
+pub(crate) use sti_core::test_support::migrate;
 
 pub(crate) fn open(database: &TestDatabase) -> AnyConnection {
     connect(&DatabaseUrl::parse(database.url()).unwrap(), Access::Write, "test").unwrap()
-}
-
-/// A database with our tables: what was there is adopted.
-pub(crate) fn migrate(database: &TestDatabase) {
-    migrations::run_pending(&mut open(database)).unwrap();
 }
 
 pub(crate) fn config(chunk: u32, scope: Scope) -> BackfillConfig {

@@ -2,13 +2,13 @@
 
 use diesel::connection::{Connection, TransactionManager as _};
 use sti_core::db::sql_types::Integer;
-use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect, migrations};
+use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect};
 use sti_core::models::Kind;
 use sti_core::repository::{
     Details, DetailsPatch, NewDetails, NewProject, ProjectPatch, ProjectRecord, SchoolDetails, SchoolPatch,
     SelfStudyDetails, SelfStudyPatch,
 };
-use sti_core::test_support::TestDatabase;
+use sti_core::test_support::{self, TestDatabase};
 use sti_core::{ProjectId, ProjectRepository, WriteMode};
 
 pub(crate) const MODES: [WriteMode; 3] = [WriteMode::Legacy, WriteMode::Dual, WriteMode::Subtype];
@@ -37,7 +37,7 @@ pub(crate) fn application(database: &TestDatabase) -> AnyConnection {
 
 /// Makes the tables (what is there is adopted) and lets the application write its own.
 pub(crate) fn migrate(database: &TestDatabase) {
-    migrations::run_pending(&mut owner(database)).unwrap();
+    test_support::migrate(database);
     database.grant_application(&TABLES);
 }
 

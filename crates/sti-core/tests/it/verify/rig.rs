@@ -1,19 +1,15 @@
 //! What the tests of verification and repair share: projects and subtype rows planted by plain SQL.
 
-use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect, migrations};
+use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect};
 use sti_core::models::{Kind, ProjectId};
 use sti_core::test_support::TestDatabase;
+pub(crate) use sti_core::test_support::migrate;
 use sti_core::verify::{Class, VerifyError, VerifyOptions, VerifyReport, verify};
 
 /// Opens the database as its owner.
 pub(crate) fn open(database: &TestDatabase, access: Access) -> AnyConnection {
     let url = DatabaseUrl::parse(database.url()).unwrap();
     connect(&url, access, "test").unwrap()
-}
-
-/// Creates our tables.
-pub(crate) fn migrate(database: &TestDatabase) {
-    migrations::run_pending(&mut open(database, Access::Write)).unwrap();
 }
 
 /// Verifies with samples of at most `sample` projects.

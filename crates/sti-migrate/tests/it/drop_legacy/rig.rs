@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use serde_json::Value;
-use sti_core::test_support::TestDatabase;
+use sti_core::test_support::{TestDatabase, report};
 
-use crate::rig::{on, shown};
+use crate::rig::on;
 
 /// The waivers without which [`ready`] is refused.
 pub(crate) const WAIVED: [&str; 4] = ["--waive", "unknown-type=1", "--waive", "stray-values=1"];
@@ -49,9 +49,7 @@ pub(crate) fn drop_legacy(database: &TestDatabase, arguments: &[&str]) -> Comman
 /// The JSON report of a command that must end with `exit`.
 #[track_caller]
 pub(crate) fn json(command: &mut Command, exit: i32) -> Value {
-    let output = command.args(["--format", "json"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(exit), "{}", shown(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
+    report(&command.args(["--format", "json"]).output().unwrap(), exit)
 }
 
 /// The digest of the plan of now, which must be open.
