@@ -1,13 +1,15 @@
 //! The gates that ask whether something else is under way: a backfill, a quarantine, a restore.
 
 use diesel::RunQueryDsl as _;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 
 use super::super::event;
 use super::super::gate::{Gate, GateResult};
 use crate::backfill::{RunState, last_run};
 use crate::db::error::Doing as _;
+use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, DbError, catalog};
+use crate::models::ProjectId;
 
 /// There is one active run at most, and it is the newest.
 pub(in super::super) fn backfill(connection: &mut AnyConnection) -> Result<GateResult, DbError> {
@@ -26,22 +28,41 @@ pub(in super::super) fn backfill(connection: &mut AnyConnection) -> Result<GateR
 
 const QUARANTINE: &str = "sti_backfill_quarantine";
 
-/// `None` where no version of ours has made the table.
+/// Projects whose row the database refused. `None` where no version of ours has made the table.
 pub(in super::super) fn quarantine(connection: &mut AnyConnection) -> Result<Option<GateResult>, DbError> {
     #[derive(diesel::QueryableByName)]
-    struct Count {
+    struct Class {
+        #[diesel(sql_type = Text)]
+        class: String,
         #[diesel(sql_type = BigInt)]
         count: i64,
+    }
+    #[derive(diesel::QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = DbUuid)]
+        id: ProjectId,
     }
     if catalog::relation(connection, QUARANTINE)?.is_none() {
         return Ok(None);
     }
-    let Count { count } = diesel::sql_query(format!("SELECT count(*) AS count FROM {QUARANTINE}"))
-        .get_result(connection)
-        .doing("counting the projects in quarantine")?;
-    let evidence = (count > 0).then(|| format!("{count} projects could not be backfilled: see {QUARANTINE}"));
-    let found = usize::try_from(count).unwrap_or(usize::MAX);
-    Ok(Some(GateResult::of(Gate::Quarantine, found, evidence.into_iter().collect(), "sti backfill")))
+    let doing = "reading the projects in quarantine";
+    // One entry for each run that met the project.
+    let classes: Vec<Class> = diesel::sql_query(format!(
+        "SELECT class, count(DISTINCT project_id) AS count FROM {QUARANTINE} GROUP BY class ORDER BY class"
+    ))
+    .load(connection)
+    .doing(doing)?;
+    let ids: Vec<Id> = diesel::sql_query(format!(
+        "SELECT DISTINCT project_id AS id FROM {QUARANTINE} ORDER BY id LIMIT {}",
+        GateResult::IDS
+    ))
+    .load(connection)
+    .doing(doing)?;
+    let found = classes.iter().map(|class| usize::try_from(class.count).unwrap_or(usize::MAX)).sum();
+    let evidence = classes.iter().map(|Class { class, count }| format!("{class}: {count}")).collect();
+    let mut result = GateResult::of(Gate::Quarantine, found, evidence, "sti quarantine retry");
+    result.ids = ids.into_iter().map(|row| row.id).collect();
+    Ok(Some(result))
 }
 
 /// A restore that has not come to its end keeps triggers on the subtype tables that write the legacy columns.

@@ -16,6 +16,7 @@ both_backends! {
     each_gate_refuses_for_its_own_reason,
     a_schema_that_does_not_fit_keeps_the_others_from_being_asked,
     pending_migrations_refuse,
+    projects_in_quarantine_refuse,
     the_lock_time_refuses_before_any_lock,
     what_a_gate_found_can_be_followed_up,
     a_waiver_allows_a_number_and_no_more,
@@ -90,7 +91,7 @@ fn a_schema_that_does_not_fit_keeps_the_others_from_being_asked(database: &TestD
     assert_eq!(plan.gate(Gate::Schema).unwrap().fix.as_deref(), Some("sti-migrate status"));
     let others = plan.gates.iter().filter(|result| result.gate != Gate::Schema);
     assert!(others.clone().all(|result| result.verdict == Verdict::NotAsked), "{:#?}", plan.gates);
-    assert_eq!(others.count(), Gate::ALL.len() - 2, "all but the quarantine's, which has no table");
+    assert_eq!(others.count(), Gate::ALL.len() - 2, "all but the quarantine's, whose table may not be there");
     let refused = try_drop(database, &options()).unwrap();
     assert!(matches!(refused, Outcome::Refused { why: Refusal::Gates, .. }), "{refused:?}");
 }
@@ -103,6 +104,34 @@ fn pending_migrations_refuse(database: &TestDatabase) {
     let schema = plan.gate(Gate::Schema).unwrap();
     assert_eq!((schema.verdict, schema.fix.as_deref()), (Verdict::Refused, Some("sti-migrate up")));
     assert_eq!(schema.evidence, ["migration 00000000000103_sti_repair_log has not run"]);
+}
+
+/// A run has met two projects, and a later one has met the first of them again.
+fn projects_in_quarantine_refuse(database: &TestDatabase) {
+    ready(database);
+    let [first, second] = [1, 2].map(|number| id(number).hex());
+    let now = "'2026-01-02 03:04:05'";
+    database.execute(&format!(
+        "CREATE TABLE IF NOT EXISTS sti_backfill_quarantine (run_id bigint, project_id {uuid}, chunk_id bigint, \
+            kind text, class text, message text, at {moment}); \
+         INSERT INTO sti_backfill_run (state, include_drafts, mapping_version, eligible, started_at, tool_version, \
+            started_by) VALUES ('failed', false, 1, 2, {now}, '1', 'a'), ('failed', false, 1, 2, {now}, '1', 'a'); \
+         INSERT INTO sti_backfill_chunk (run_id, sweep, number, through_id, state, token, owner, lease_expires_at) \
+            SELECT id, 1, 1, '{second}', 'done', '{first}', 'a', {now} FROM sti_backfill_run; \
+         INSERT INTO sti_backfill_quarantine (run_id, project_id, chunk_id, kind, class, message, at) \
+            SELECT run_id, '{first}', id, 'school', 'check_violation', 'refused', {now} FROM sti_backfill_chunk; \
+         INSERT INTO sti_backfill_quarantine (run_id, project_id, chunk_id, kind, class, message, at) \
+            SELECT run_id, '{second}', id, 'school', 'invalid_value', 'refused', {now} FROM sti_backfill_chunk \
+            ORDER BY id LIMIT 1",
+        uuid = database.either("uuid", "char(32)"),
+        moment = database.either("timestamptz", "datetime"),
+    ));
+    let plan = planned(database, &options());
+    assert_eq!(shut(&plan), [Gate::Quarantine]);
+    let result = plan.gate(Gate::Quarantine).unwrap();
+    assert_eq!((result.found, &result.ids), (2, &vec![id(1), id(2)]));
+    assert_eq!(result.evidence, ["check_violation: 1", "invalid_value: 1"]);
+    assert_eq!(result.fix.as_deref(), Some("sti quarantine retry"));
 }
 
 /// The role that `up` grants nothing to: it may write rows and change no column.
