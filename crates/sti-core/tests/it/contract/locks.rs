@@ -6,6 +6,7 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection as _;
 use sti_core::contract::{Blocked, DropOptions, Outcome, Rehearsal, Retry, execute, rehearse};
 use sti_core::probe::Step;
+use sti_core::test_support::postgres::{Binaries, Server, ServerOptions};
 use sti_core::test_support::{Session, TestDatabase, comes_to_wait, wait_until_it_waits};
 
 use super::rig::{
@@ -67,7 +68,10 @@ fn the_next_attempt_gets_what_the_first_did_not() {
 /// longer than `deadlock_timeout` would be the victim. The drop gives up first.
 #[test]
 fn an_innocent_session_is_never_the_victim_of_a_deadlock() {
-    let database = Arc::new(TestDatabase::postgres());
+    // Long enough to see the drop wait, whatever else this machine has to do.
+    let patient = ServerOptions::new().setting("deadlock_timeout", "8s");
+    let server = Server::start(&Binaries::from_environment().unwrap(), &patient).unwrap();
+    let database = Arc::new(TestDatabase::postgres_on(&server));
     ready(&database);
     let session = Session::open(&database, "innocent");
     session.run("BEGIN; UPDATE projects_selfstudyproject SET study_frequency = 'weekly'");
