@@ -39,7 +39,7 @@ impl Place {
         }
     }
 
-    /// Makes a sample without any subtype row, which [`Place::copy`] copies.
+    /// Makes a sample without any subtype row, which [`Sample::copy`] copies.
     pub(super) fn sample(&self, projects: u64) -> Result<Sample<'_>, Failure> {
         let sample = Sample { place: self, name: format!("sample_{projects}"), projects };
         if let Self::Postgres(_) = self {

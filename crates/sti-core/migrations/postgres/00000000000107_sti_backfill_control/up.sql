@@ -3,7 +3,7 @@
 CREATE TABLE sti_backfill_control (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     -- pause: work on no chunk until a resume. cancel: give up the run run_id.
-    action varchar(20) NOT NULL CHECK (action IN ('pause', 'resume', 'cancel')),
+    action text NOT NULL CHECK (action IN ('pause', 'resume', 'cancel')),
     reason text NOT NULL,
     by_whom text NOT NULL,
     at timestamp with time zone NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE sti_backfill_wait (
     -- As in sti_backfill_chunk.
     owner text NOT NULL,
     -- paused, window, replica_lag, unreadable, pace
-    reason varchar(20) NOT NULL,
+    reason text NOT NULL,
     waited_ms bigint NOT NULL,
     -- Whether it waits now. A process that was killed leaves true behind: believe it while seen_at is young.
     waiting boolean NOT NULL,
