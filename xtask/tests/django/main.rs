@@ -11,9 +11,9 @@ mod rig;
 
 use sti_core::test_support::TestDatabase;
 
-sti_core::both_backends! { django: from_adoption_to_the_drop }
+sti_core::both_backends! { django: from_adoption_to_the_drop_and_back_twice }
 
-fn from_adoption_to_the_drop(database: &TestDatabase) {
+fn from_adoption_to_the_drop_and_back_twice(database: &TestDatabase) {
     adoption::from_adoption_to_a_clean_verification(database);
-    contract::from_verification_to_the_drop(database);
+    contract::from_verification_to_the_drop_and_back_twice(database);
 }
