@@ -57,7 +57,11 @@ fn nothing_of_django_depends_on_them(database: &TestDatabase) {
          CREATE TRIGGER innocent AFTER UPDATE ON projects_project WHEN NEW.name <> OLD.name BEGIN \
              INSERT INTO log (id, course_name) VALUES (NEW.id, 'goal_description'); END; \
          CREATE TRIGGER innocent_of AFTER UPDATE OF name ON projects_project BEGIN \
-             DELETE FROM log WHERE course_name = NEW.name; END",
+             DELETE FROM log WHERE course_name = NEW.name; END; \
+         PRAGMA writable_schema = ON; \
+         INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) \
+         VALUES ('table', 'far', 'far', 0, 'CREATE VIRTUAL TABLE far USING no_such_module (course_name)'); \
+         CREATE VIEW of_far AS SELECT max(id) AS id FROM projects_project",
     ));
     assert_eq!(found(database), []);
     assert!(!drop_is_refused(database));

@@ -50,14 +50,16 @@ struct Reference {
 const ENTRIES: &str = "SELECT type AS kind, name, tbl_name AS \"of\", sql FROM sqlite_schema \
                        WHERE sql IS NOT NULL ORDER BY rowid";
 
+/// Virtual tables are left out, here and below: without their module they cannot even be asked for their columns.
 const COLUMNS: &str = "\
     SELECT s.name AS \"table\", x.name AS name, x.hidden IN (2, 3) AS generated, x.dflt_value AS dflt \
-    FROM sqlite_schema s, pragma_table_xinfo(s.name) x WHERE s.type = 'table' ORDER BY s.rowid, x.cid";
+    FROM sqlite_schema s, pragma_table_xinfo(s.name) x \
+    WHERE s.type = 'table' AND s.sql NOT LIKE 'CREATE VIRTUAL %' ORDER BY s.rowid, x.cid";
 
 const REFERENCES: &str = "\
     SELECT s.name AS \"table\", k.\"from\" AS \"from\", k.\"to\" AS \"to\" \
     FROM sqlite_schema s, pragma_foreign_key_list(s.name) k \
-    WHERE s.type = 'table' AND lower(k.\"table\") = lower($1) AND k.\"to\" IS NOT NULL";
+    WHERE s.type = 'table' AND s.sql NOT LIKE 'CREATE VIRTUAL %' AND lower(k.\"table\") = lower($1) AND k.\"to\" IS NOT NULL";
 
 pub(super) fn dependents(
     connection: &mut SqliteConnection,
