@@ -1,5 +1,7 @@
 //! The database under examination, asked in plain SQL that none of the tools has a hand in.
 
+use std::cell::RefCell;
+
 use sti_core::db::{Access, Backend, DatabaseUrl, connect};
 use sti_core::test_support::{PlainConnection, RowSetDigest};
 
@@ -11,18 +13,20 @@ pub(super) const APPLICATION: &str = "cargo xtask staging-check";
 /// A row, each value as text.
 pub(super) type Row = Vec<Option<String>>;
 
-/// A database; each call opens a connection of its own, so that nothing of ours is in the tools' way.
+/// A database. What only reads shares a connection, which is in no transaction between two calls; what writes opens one
+/// of its own, so that no setting of it stays.
 #[derive(Debug)]
 pub(super) struct Database {
     /// As it was given: password and all. Only the tools get it, in their environment.
     text: String,
     url: DatabaseUrl,
+    reader: RefCell<Option<PlainConnection>>,
 }
 
 impl Database {
     pub(super) fn new(text: String) -> Result<Self, Failure> {
         let url = DatabaseUrl::parse(&text).map_err(|error| Failure::new(error.to_string()))?;
-        Ok(Self { text, url })
+        Ok(Self { text, url, reader: RefCell::new(None) })
     }
 
     /// Where it is; may be shown.
@@ -65,7 +69,13 @@ impl Database {
         let casts: Vec<String> =
             columns.iter().map(|column| format!("CAST({} AS TEXT)", column.as_ref())).collect();
         let sql = format!("SELECT {} {rest}", casts.join(", "));
-        self.open()?.each_row(&sql, take).map_err(Failure::during(format!("read {}", first_words(rest))))
+        let mut reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => self.open()?,
+        };
+        reader.each_row(&sql, take).map_err(Failure::during(format!("read {}", first_words(rest))))?;
+        self.reader.replace(Some(reader));
+        Ok(())
     }
 
     pub(super) fn rows(&self, columns: &[impl AsRef<str>], rest: &str) -> Result<Vec<Row>, Failure> {

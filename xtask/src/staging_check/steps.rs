@@ -10,6 +10,7 @@ mod dual_write;
 mod expand;
 mod guard;
 mod kill;
+mod restore;
 mod sample;
 mod trap;
 
@@ -33,7 +34,7 @@ const fn step(
 }
 
 /// Every step.
-pub(super) const ALL: [Step; 21] = [
+pub(super) const ALL: [Step; 27] = [
     step("sample", "a database as Django made it, with awkward projects", sample::make),
     step("expand", "sti-migrate up adopts it and changes no row", expand::up),
     step("counts", "sti counts says what our own SQL counts", counts::compare),
@@ -54,5 +55,11 @@ pub(super) const ALL: [Step; 21] = [
     step("rehearsal", "the rehearsal changes nothing", drop::rehearse),
     step("drop", "the columns go, every value is in the archive", drop::execute),
     step("service", "the services go on through the drop, legacy mode does not start", after::service),
+    step("restore", "the columns come back with every value", restore::restore),
+    step("restored", "both sides agree again, for the services too", restore::verify),
+    step("finish", "nothing of the restore is left over", restore::finish),
+    step("second-drop", "drop and restore once more: every value again", restore::again),
+    step("legacy", "back to ENABLE_STI=false: legacy mode opens, reads and writes", after::legacy),
+    step("drift-found", "what legacy mode left behind is found and mended", after::mend_after),
     step("tidy", "what the walk made is gone; the application's own is as it was", after::tidy),
 ];

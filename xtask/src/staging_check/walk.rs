@@ -51,7 +51,6 @@ pub(super) struct Memory {
 }
 
 /// What must come back.
-#[expect(dead_code, reason = "the steps of the restore read it")]
 pub(super) struct BeforeDrop {
     /// Legacy values of the projects that no service touches.
     pub(super) legacy: RowSetDigest,

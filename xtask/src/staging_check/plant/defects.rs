@@ -14,7 +14,7 @@ use Way::{Answer, Sql};
 use When::{After, Before};
 
 /// In the order of the steps.
-pub(super) const ALL: [Defect; 24] = [
+pub(super) const ALL: [Defect; 29] = [
     defect("expand", "value-trimmed", "the migration changes a project's name", Sql(After, name_longer)),
     defect(
         "counts",
@@ -184,6 +184,39 @@ pub(super) const ALL: [Defect; 24] = [
         Sql(After, |_| emptied("sti_legacy_archive", "project_id", "course_name", "project_type = 'school'")),
     ),
     defect("service", "write-lost", "a service's write is lost after the drop", Sql(After, service_row)),
+    defect(
+        "restore",
+        "refill-altered",
+        "the refill alters a value",
+        Sql(After, |_| longer("projects_project", "id", "course_name", "project_type = 'school'")),
+    ),
+    defect(
+        "restore",
+        "stray-value-changed",
+        "a stray value comes back as another",
+        Sql(After, |_| {
+            plain(
+                "CREATE TABLE staging_check_kept AS SELECT id, goal_description FROM projects_project \
+         WHERE project_type = 'school' AND goal_description <> '' ORDER BY id LIMIT 1; \
+         UPDATE projects_project SET goal_description = 'planted' WHERE id IN (SELECT id FROM staging_check_kept)",
+                "UPDATE projects_project SET goal_description = (SELECT goal_description FROM staging_check_kept) \
+         WHERE id IN (SELECT id FROM staging_check_kept); DROP TABLE staging_check_kept",
+            )
+        }),
+    ),
+    defect(
+        "restore",
+        "null-emptied",
+        "a NULL comes back as ''",
+        Sql(After, |_| emptied("projects_project", "id", "course_name", "project_type = 'school'")),
+    ),
+    defect("finish", "trigger-left", "a trigger of the restore is left over", Sql(After, trigger)),
+    defect(
+        "legacy",
+        "legacy-write-lost",
+        "legacy mode loses a write",
+        Sql(After, |_| longer("projects_project", "id", "teacher_name", "name LIKE 'staging-check %'")),
+    ),
 ];
 
 /// School rows that no pointer of Django's refers to.
@@ -223,5 +256,20 @@ fn orphan(database: &Database) -> super::sql::Planting {
     plain(
         &format!("{without_keys}{insert}"),
         &format!("{without_keys}DELETE FROM projects_schoolproject WHERE project_id = '{id}'"),
+    )
+}
+
+fn trigger(database: &Database) -> super::sql::Planting {
+    if database.is_postgres() {
+        return plain(
+            "CREATE FUNCTION sti_planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
+             CREATE TRIGGER sti_planted AFTER UPDATE ON projects_schoolproject FOR EACH ROW \
+             EXECUTE FUNCTION sti_planted()",
+            "DROP FUNCTION sti_planted() CASCADE",
+        );
+    }
+    plain(
+        "CREATE TRIGGER sti_planted AFTER UPDATE ON projects_schoolproject BEGIN SELECT 1; END",
+        "DROP TRIGGER sti_planted",
     )
 }

@@ -1,8 +1,14 @@
 //! What goes on after the drop, and after everything.
 
 use sti_core::WriteMode;
+use sti_core::repository::{
+    Details, DetailsPatch, NewDetails, NewProject, ProjectPatch, SchoolDetails, SchoolPatch,
+};
 
+use super::clean::mend;
 use super::drop::legacy_columns;
+use crate::failure::Failure;
+use crate::staging_check::census::Census;
 use crate::staging_check::row::{Row, Stop};
 use crate::staging_check::service::{self, OURS, UNTOUCHED};
 use crate::staging_check::sides::{LEGACY, legacy_values, other_values, shown};
@@ -24,6 +30,75 @@ pub(in crate::staging_check) fn service(walk: &mut Walk, row: &mut Row) -> Resul
     let found = legacy.as_ref().map_or_else(ToString::to_string, |_| "it starts".to_owned());
     row.holds("a service in legacy mode", "does not start", found, legacy.is_err());
     Ok(())
+}
+
+/// The name of the project that legacy mode writes.
+const LEGACY_ONLY: &str = "in legacy mode";
+
+pub(in crate::staging_check) fn legacy(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
+    if legacy_columns(walk.database())?.len() != LEGACY.len() {
+        return Err(Stop::NotRun("the legacy columns are not there".to_owned()));
+    }
+    // The flag goes back through its neighbour: the services that write both sides stop.
+    if let Some(mut service) = walk.memory.service.take() {
+        service.clear()?;
+    }
+    let failed = |error| Failure::during("use a service in legacy mode")(error);
+    let owner = service::owner(walk.database())?;
+    let opened = service::open(walk.database(), WriteMode::Legacy)?;
+    row.holds(
+        "a service in legacy mode",
+        "starts",
+        opened.as_ref().map_or_else(ToString::to_string, |_| "starts".to_owned()),
+        opened.is_ok(),
+    );
+    let (mut connection, projects) = opened.map_err(failed)?;
+    let details = SchoolDetails { course_name: "only here".to_owned(), ..SchoolDetails::default() };
+    let new = NewProject {
+        is_draft: false,
+        ..NewProject::draft(format!("{OURS}{LEGACY_ONLY}"), owner, NewDetails::School(details))
+    };
+    let id = projects.create(&mut connection, &new).map_err(failed)?.project.id;
+    let patch = ProjectPatch {
+        details: Some(DetailsPatch::School(SchoolPatch {
+            teacher_name: Some("Ada".to_owned()),
+            ..SchoolPatch::default()
+        })),
+        ..ProjectPatch::default()
+    };
+    projects.update(&mut connection, id, &patch).map_err(failed)?;
+    walk.look(row);
+    let rest = format!("FROM projects_project WHERE id = '{}'", id.hex());
+    let found = walk.database().rows(&["course_name", "teacher_name"], &rest)?;
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".to_owned());
+    let found = found
+        .first()
+        .map_or_else(|| "no row".to_owned(), |row| row.iter().map(text).collect::<Vec<_>>().join(", "));
+    row.equal("the legacy columns as written", "only here, Ada".to_owned(), found);
+    let read = projects.get(&mut connection, id).map_err(failed)?;
+    let read = match read.details {
+        Details::School(all) => format!("{}, {}", all.course_name, all.teacher_name),
+        _ => "another kind".to_owned(),
+    };
+    row.equal("read back", "only here, Ada".to_owned(), read);
+    Ok(())
+}
+
+pub(in crate::staging_check) fn mend_after(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
+    if legacy_columns(walk.database())?.len() != LEGACY.len() {
+        return Err(Stop::NotRun("the legacy columns are not there".to_owned()));
+    }
+    let census = Census::take(walk.database())?;
+    if census.findings() == "none" {
+        return Err(Stop::NotRun("legacy mode left nothing behind".to_owned()));
+    }
+    let ran = walk.run(row, "sti-verify --format json")?;
+    row.exit(&ran, 1);
+    let said = ran.json()?;
+    row.says("published projects without their row", &said, "/findings/missing/total", census.of("missing"));
+    let ran = walk.run(row, "ENABLE_STI=true sti backfill --format json")?;
+    row.exit(&ran, 0);
+    mend(walk, row)
 }
 
 pub(in crate::staging_check) fn tidy(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {

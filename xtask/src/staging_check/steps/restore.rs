@@ -1,0 +1,126 @@
+//! The way back.
+
+use super::clean::agree;
+use super::drop::{drop_columns, legacy_columns};
+use crate::staging_check::row::{Row, Stop};
+use crate::staging_check::service::UNTOUCHED;
+use crate::staging_check::sides::{LEGACY, legacy_values, shown};
+use crate::staging_check::walk::Walk;
+
+/// Triggers that a restore installs, by our own look at the catalogue.
+const POSTGRES_TRIGGERS: &str = "pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgrelid IN \
+    ('projects_project'::regclass, 'projects_schoolproject'::regclass, 'projects_selfstudyproject'::regclass)";
+const SQLITE_TRIGGERS: &str = "sqlite_schema WHERE type = 'trigger' AND tbl_name IN \
+    ('projects_project', 'projects_schoolproject', 'projects_selfstudyproject')";
+
+fn needs_a_drop(walk: &Walk) -> Result<(), Stop> {
+    if legacy_columns(walk.database())?.is_empty() {
+        return Ok(());
+    }
+    Err(Stop::NotRun("the legacy columns were not dropped".to_owned()))
+}
+
+fn needs_a_restore(walk: &Walk) -> Result<(), Stop> {
+    let database = walk.database();
+    let restored = database.count("sti_drop_event WHERE restored_at IS NOT NULL")?;
+    if restored > 0 && legacy_columns(database)?.len() == LEGACY.len() {
+        return Ok(());
+    }
+    Err(Stop::NotRun("no restore went before".to_owned()))
+}
+
+pub(in crate::staging_check) fn restore(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
+    needs_a_drop(walk)?;
+    let ran = walk.run(row, "sti-migrate restore-legacy --format json")?;
+    walk.look(row);
+    row.exit(&ran, 0);
+    as_before(walk, row)?;
+    if let Some(mut service) = walk.memory.service.take() {
+        let compared = service.compare(row, walk.database(), true);
+        walk.memory.service = Some(service);
+        compared?;
+    }
+    let again = walk.run(row, "sti-migrate restore-legacy --format json")?;
+    row.exit(&again, 0);
+    Ok(())
+}
+
+/// The columns and the values of the projects that nobody touched are those from before the drop.
+fn as_before(walk: &Walk, row: &mut Row) -> Result<(), Stop> {
+    let database = walk.database();
+    let Some(before) = &walk.memory.before_drop else {
+        return Err(Stop::NotRun("nothing is known of the time before the drop".to_owned()));
+    };
+    let mut columns: Vec<String> = database
+        .columns("projects_project")?
+        .into_iter()
+        .map(|(name, definition)| format!("{name} {definition}"))
+        .collect();
+    columns.sort();
+    row.equal("columns of projects_project and their types", before.columns.join(", "), columns.join(", "));
+    if legacy_columns(database)?.len() == LEGACY.len() {
+        let now = legacy_values(database, UNTOUCHED)?;
+        row.equal("legacy values before the drop, and now", shown(&before.legacy), shown(&now));
+    }
+    let open = database.count("sti_drop_event WHERE restored_at IS NULL")?;
+    row.equal("drops that are not restored, by sti_drop_event", 0, open);
+    Ok(())
+}
+
+pub(in crate::staging_check) fn verify(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
+    needs_a_restore(walk)?;
+    let mut service = walk.memory.service.take();
+    if let Some(service) = &mut service {
+        service.work("after the restore")?;
+    }
+    let ran = walk.run(row, "sti-verify --format json")?;
+    walk.look(row);
+    row.exit(&ran, 0);
+    agree(walk, row)?;
+    if let Some(service) = &mut service {
+        service.compare(row, walk.database(), true)?;
+    }
+    walk.memory.service = service;
+    Ok(())
+}
+
+pub(in crate::staging_check) fn finish(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
+    needs_a_restore(walk)?;
+    let database = walk.database();
+    let triggers = database.either(POSTGRES_TRIGGERS, SQLITE_TRIGGERS).to_owned();
+    let before = database.count(&triggers)?;
+    row.holds("triggers on the three tables, before", "some: they keep both sides level", before, before > 0);
+    let ran = walk.run(row, "sti-migrate restore-legacy --finish --format json")?;
+    walk.look(row);
+    row.exit(&ran, 0);
+    let database = walk.database();
+    row.equal("triggers on the three tables", 0, database.count(&triggers)?);
+    let functions = database.either(
+        "pg_catalog.pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'sti\\_%'",
+        "sqlite_schema WHERE type = 'trigger'",
+    );
+    row.equal("functions of the tools", 0, database.count(functions)?);
+    row.equal(
+        "restores that are not finished",
+        0,
+        database.count("sti_drop_event WHERE finished_at IS NULL")?,
+    );
+    let status = walk.run(row, "sti-migrate status --format json")?;
+    row.exit(&status, 0);
+    as_before(walk, row)
+}
+
+pub(in crate::staging_check) fn again(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
+    needs_a_restore(walk)?;
+    let first = legacy_values(walk.database(), "1 = 1")?;
+    drop_columns(walk, row)?;
+    for line in
+        ["sti-migrate restore-legacy --format json", "sti-migrate restore-legacy --finish --format json"]
+    {
+        let ran = walk.run(row, line)?;
+        row.exit(&ran, 0);
+    }
+    let second = legacy_values(walk.database(), "1 = 1")?;
+    row.equal("legacy values of all projects before, and now", shown(&first), shown(&second));
+    as_before(walk, row)
+}
