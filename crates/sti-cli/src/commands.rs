@@ -5,11 +5,12 @@ mod baseline;
 mod counts;
 mod gate;
 mod pause;
+mod quarantine;
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::{Answer, Common};
 
-/// Split a live table into subtype tables without losing a row: backfill, counts, and the gate of the rollout.
+/// Split a live table into subtype tables without losing a row: backfill, quarantine, counts, and the gate of the rollout.
 ///
 /// The rollout: `sti-migrate up`, ENABLE_STI=true in every service, `sti backfill`, `sti-verify`,
 /// ENABLE_STI=subtype.
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Counts(counts::Options),
     Baseline(baseline::Options),
     Gate(gate::Options),
+    Quarantine(quarantine::Options),
 }
 
 impl Command {
@@ -49,6 +51,7 @@ impl Command {
             Self::Pause(options) => pause::pause(options, common),
             Self::Resume(options) => pause::resume(options, common),
             Self::Cancel(options) => pause::cancel(options, common),
+            Self::Quarantine(options) => quarantine::run(options, common),
         }
     }
 }

@@ -47,7 +47,12 @@ struct State {
     /// Waited for something that is no chunk: it says nothing about how fast chunks are.
     waited: Duration,
     told_wait: Option<Instant>,
+    /// Projects that went into quarantine and were told.
+    quarantined: u32,
 }
+
+/// So many projects in quarantine are told one by one; `sti quarantine list` has them all.
+const TELL_PROJECTS: u32 = 10;
 
 impl State {
     /// Takes the figures of an event.
@@ -83,6 +88,12 @@ impl State {
         due
     }
 
+    /// Whether a project that goes into quarantine is told; of many the first few are.
+    fn tells_project(&mut self, verbose: bool) -> bool {
+        self.quarantined = self.quarantined.saturating_add(1);
+        verbose || self.quarantined <= TELL_PROJECTS
+    }
+
     fn line(&self) -> String {
         let worked = self.begun.map(|begun| begun.elapsed().saturating_sub(self.waited));
         let seconds = worked.map_or(0.0, |worked| worked.as_secs_f64());
@@ -90,12 +101,13 @@ impl State {
         let left = (self.eligible - self.run.locked).max(0);
         let eta = if rate > 0.0 { format!("{:.0} s", left as f64 / rate) } else { "unknown".to_owned() };
         format!(
-            "{} of {} projects ({}), {} created, {} conflicts, {}/s, ETA {eta}",
+            "{} of {} projects ({}), {} created, {} conflicts, {} errors, {}/s, ETA {eta}",
             number(self.run.locked),
             number(self.eligible),
             percent(self.run.locked.min(self.eligible), self.eligible),
             number(self.run.created.total()),
             number(self.run.conflict.total()),
+            number(self.run.error.total()),
             number(rate as i64),
         )
     }
@@ -113,6 +125,16 @@ fn words(event: &Event) -> Option<String> {
         Event::ChunkRetried { number, retry, reason, rest } => {
             format!("chunk {number}: {reason}; rolled back, retry {retry} in {:.1} s", rest.as_secs_f64())
         }
+        Event::LedgerRetried { retry, reason, rest } => {
+            format!("{reason}; rolled back, retry {retry} in {:.1} s", rest.as_secs_f64())
+        }
+        Event::ChunkHalved { number, reason } => format!("chunk {number}: {reason}; halved"),
+        Event::ChunkPostponed { number, reason } => {
+            format!("chunk {number}: {reason}; it is put off to the end of the sweep")
+        }
+        Event::LeaseLost { number } => {
+            format!("chunk {number} has been taken over by another process; nothing of it was written here")
+        }
         Event::LeaseTaken { number, from } => {
             format!("chunk {number} is taken over from {from}, which is gone")
         }
@@ -124,7 +146,13 @@ fn words(event: &Event) -> Option<String> {
         Event::Throttled { reason, waited } if waited.is_zero() => format!("waiting: {reason}"),
         Event::Throttled { reason, waited } => format!("waiting for {} now: {reason}", rough(*waited)),
         Event::ThrottleEnded { waited, .. } => format!("waited {}", rough(*waited)),
-        Event::ChunkDone { .. } | Event::WaitingForLease { .. } | Event::RunFinished { .. } => return None,
+        Event::ProjectQuarantined { project, class, message } => {
+            format!("project {project} goes into quarantine ({class}): {message}")
+        }
+        Event::ChunkDone { .. }
+        | Event::WaitingForLease { .. }
+        | Event::WaitingForServer { .. }
+        | Event::RunFinished { .. } => return None,
     })
 }
 
@@ -140,12 +168,13 @@ fn rough(time: Duration) -> String {
 fn chunk_words(event: &Event) -> Option<String> {
     let Event::ChunkDone { sweep, number: chunk, totals, duration } = event else { return None };
     Some(format!(
-        "sweep {sweep}, chunk {chunk}: {} projects, {} created, {} equal, {} conflicts, {} of unknown type, {} ms",
+        "sweep {sweep}, chunk {chunk}: {} projects, {} created, {} equal, {} conflicts, {} of unknown type, {} errors, {} ms",
         number(totals.locked),
         number(totals.created.total()),
         number(totals.equal.total()),
         number(totals.conflict.total()),
         number(totals.unknown),
+        number(totals.error.total()),
         duration.as_millis()
     ))
 }
@@ -164,6 +193,10 @@ impl Observer for Lines {
             Event::ChunkDone { .. } if state.due() => say(state.line()),
             Event::WaitingForLease { owner } if state.due() => say(waiting(owner)),
             Event::Throttled { waited, .. } if !state.wait_due(*waited) => {}
+            Event::WaitingForServer { .. } if state.due() => {
+                waiting_for_server(event).into_iter().for_each(say);
+            }
+            Event::ProjectQuarantined { .. } if !state.tells_project(self.verbose) => {}
             _ => words(event).into_iter().for_each(say),
         }
     }
@@ -171,6 +204,15 @@ impl Observer for Lines {
 
 fn waiting(owner: &str) -> String {
     format!("waiting for the last chunk, which {owner} works on; its lease runs out by itself")
+}
+
+fn waiting_for_server(event: &Event) -> Option<String> {
+    let Event::WaitingForServer { reason, waited, longest } = event else { return None };
+    Some(format!(
+        "{reason}; waiting for {} s of at most {} s until it is back",
+        waited.as_secs(),
+        longest.as_secs()
+    ))
 }
 
 struct Bar {
@@ -200,14 +242,19 @@ impl Observer for Bar {
                 self.bar.set_message("");
                 self.bar.reset_eta();
             }
+            Event::WaitingForServer { .. } if state.due() => {
+                waiting_for_server(event).into_iter().for_each(|line| self.bar.println(line));
+            }
+            Event::ProjectQuarantined { .. } if !state.tells_project(self.verbose) => return,
             _ => {}
         }
         if self.verbose {
             chunk_words(event).into_iter().for_each(|line| self.bar.println(line));
         }
         words(event).into_iter().for_each(|line| self.bar.println(line));
-        if state.run.conflict.total() > 0 {
-            self.bar.set_message(format!("; {} conflicts", number(state.run.conflict.total())));
+        let (conflicts, errors) = (state.run.conflict.total(), state.run.error.total());
+        if conflicts > 0 || errors > 0 {
+            self.bar.set_message(format!("; {} conflicts, {} errors", number(conflicts), number(errors)));
         }
     }
 }

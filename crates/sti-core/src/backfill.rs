@@ -4,15 +4,19 @@
 //! One *run* is a sweep over all keys, then catch-up sweeps over what is still missing, until nothing is. A run that
 //! was stopped or killed is taken up where the ledger says it stands.
 
+mod careful;
 mod chunk;
 mod config;
 pub mod control;
 mod dry_run;
 mod engine;
 mod error;
+mod error_rate;
 mod last_run;
 mod lease;
 mod ledger;
+mod quarantine;
+mod remedy;
 mod scope;
 mod size;
 mod sweep;
@@ -25,8 +29,10 @@ pub use config::{BackfillConfig, Owner, StopSignal};
 pub use dry_run::{DryRun, dry_run};
 pub use engine::{Backfill, Ending};
 pub use error::BackfillError;
+pub use error_rate::{ErrorRate, InvalidErrorRate};
 pub use last_run::{LastRun, RunState, last_run};
 pub use ledger::RunId;
+pub use quarantine::{Quarantine, Quarantined, Retried, quarantine, retry};
 pub use scope::Scope;
 pub use size::{ChunkSize, ChunkTime, InvalidChunkSize, InvalidChunkTime, Sizing};
 pub use throttle::{InvalidPace, InvalidWindow, Pace, ThrottleConfig, ThrottleReason, Window};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::backfill::{RunId, ThrottleReason, Totals};
+use crate::models::ProjectId;
 
 /// Something that happened. Every count in it has been committed.
 #[derive(Clone, Debug)]
@@ -39,6 +40,53 @@ pub enum Event {
         reason: String,
         /// How long it rests.
         rest: Duration,
+    },
+    /// A transaction of the ledger's own was rolled back and is run again after a rest.
+    LedgerRetried {
+        /// Which retry this is, from 1.
+        retry: u32,
+        /// Why.
+        reason: String,
+        /// How long it rests.
+        rest: Duration,
+    },
+    /// A chunk was too much at once, or holds rows that the database refuses: it is two chunks now.
+    ChunkHalved {
+        /// The number of the chunk in its sweep; the second half has a number of its own.
+        number: i32,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody holds a lock on a chunk's rows for long: the chunk comes after all others of its sweep.
+    ChunkPostponed {
+        /// The number of the chunk in its sweep.
+        number: i32,
+        /// Why.
+        reason: String,
+    },
+    /// The database refused the row of a project; it is in quarantine, and its chunk is committed.
+    ProjectQuarantined {
+        /// The project.
+        project: ProjectId,
+        /// What kind of rule it broke, as in `check_violation`.
+        class: String,
+        /// What the database said, without the detail that quotes the row.
+        message: String,
+    },
+    /// The server is away, or takes no writes. Told before each try to reach it.
+    WaitingForServer {
+        /// Why.
+        reason: String,
+        /// How long this worker has not got on.
+        waited: Duration,
+        /// How long it will wait at most.
+        longest: Duration,
+    },
+    /// A chunk had been taken over by somebody else when this process, which had stood still, went on with it. Nothing
+    /// of it was written here.
+    LeaseLost {
+        /// The number of the chunk in its sweep.
+        number: i32,
     },
     /// The lease of a process that died, or stood still, was taken over.
     LeaseTaken {

@@ -12,6 +12,7 @@ mod command;
 mod database;
 mod digest;
 mod django;
+mod ledger;
 pub mod postgres;
 mod session;
 mod text_rows;
@@ -19,6 +20,7 @@ mod text_rows;
 pub use command::{binary, migrate, places, report, shown};
 pub use database::TestDatabase;
 pub use digest::RowSetDigest;
+pub use ledger::check_ledger;
 pub use session::{Session, comes_to_wait, wait_until_it_waits};
 pub use text_rows::PlainConnection;
 

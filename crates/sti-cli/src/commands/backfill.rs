@@ -11,8 +11,8 @@ use sti_cli::answer::{EXIT_CODES, say};
 use sti_cli::duration::duration;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, flag, progress, signals};
 use sti_core::backfill::{
-    Backfill, BackfillConfig, BackfillError, ChunkSize, ChunkTime, Ending, Owner, Pace, Scope, Sizing,
-    ThrottleConfig, Window, dry_run,
+    Backfill, BackfillConfig, BackfillError, ChunkSize, ChunkTime, Ending, ErrorRate, Owner, Pace, Scope,
+    Sizing, ThrottleConfig, Window, dry_run,
 };
 use sti_core::db::{Access, connect};
 use sti_core::metrics::{MetricsObserver, Mode};
@@ -42,6 +42,14 @@ pub(crate) struct Options {
     /// writer. More processes, also on other machines, may join the same run.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     workers: u8,
+    /// How long to wait for what passes by itself before stopping with exit code 3: a server that restarts or takes no
+    /// writes, a lock that somebody holds. Every committed chunk begins it anew.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    max_wait: Duration,
+    /// Stop with exit code 1 when the database refuses the rows of more projects than this, in percent of at least 100.
+    /// The refused projects are in quarantine: `sti quarantine list`.
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = error_rate)]
+    max_error_rate: ErrorRate,
     /// Count what would be done, exactly, in a read-only transaction; write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -79,6 +87,11 @@ fn chunk_time(text: &str) -> Result<ChunkTime, String> {
     let expected = || format!("expected {} to {}", ChunkTime::MIN, ChunkTime::MAX);
     let ms = text.parse::<u32>().map_err(|_| expected())?;
     ChunkTime::from_ms(ms).map_err(|e| e.to_string())
+}
+
+fn error_rate(text: &str) -> Result<ErrorRate, String> {
+    let percent = text.parse::<f64>().map_err(|_| "expected 0 to 100 percent".to_owned())?;
+    ErrorRate::percent(percent).map_err(|e| e.to_string())
 }
 
 pub(crate) fn run(options: &Options, common: &Common) -> Answer {
@@ -121,6 +134,8 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     config.scope = scope;
     config.sizing = options.chunk.map_or(Sizing::Aimed(options.target_ms), Sizing::Pinned);
     config.workers = options.workers.into();
+    config.max_wait = options.max_wait;
+    config.max_error_rate = options.max_error_rate;
     config.restart = options.restart;
     config.throttle = ThrottleConfig { max_lag: options.max_lag, window: options.window, pace: options.pace };
     signals::stop_on_interrupt(&config.stop)?;
@@ -136,10 +151,14 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     metrics.ended(&ended);
     let backfill = ended.map_err(failure)?;
     RunReport::new(target, scope, &backfill).print(common.format)?;
+    let disagreements = backfill.totals.conflict.total() + backfill.totals.error.total();
     Ok(match backfill.ending {
         Ending::Stopped => Exit::Stopped,
-        Ending::StillMissing(_) | Ending::GivenUp | Ending::FailedElsewhere => Exit::Negative,
-        Ending::Complete if backfill.totals.conflict.total() > 0 => Exit::Negative,
+        Ending::StillMissing(_)
+        | Ending::TooManyErrors { .. }
+        | Ending::GivenUp
+        | Ending::FailedElsewhere => Exit::Negative,
+        Ending::Complete if disagreements > 0 => Exit::Negative,
         Ending::Complete => Exit::Done,
     })
 }

@@ -13,6 +13,9 @@ fn help_texts() {
         ("sti_counts", &["counts", "--help"]),
         ("sti_gate", &["gate", "--help"]),
         ("sti_baseline", &["baseline", "--help"]),
+        ("sti_quarantine", &["quarantine", "--help"]),
+        ("sti_quarantine_list", &["quarantine", "list", "--help"]),
+        ("sti_quarantine_retry", &["quarantine", "retry", "--help"]),
     ] {
         insta::assert_snapshot!(format!("help_{name}"), shown(&sti(arguments).output().unwrap()));
     }

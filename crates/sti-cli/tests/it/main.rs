@@ -11,4 +11,5 @@ mod kill;
 mod metrics;
 mod pause;
 mod prometheus;
+mod quarantine;
 mod rig;

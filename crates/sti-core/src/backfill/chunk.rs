@@ -5,15 +5,38 @@ use std::time::{Duration, Instant};
 use diesel::RunQueryDsl as _;
 use diesel::sql_types::{BigInt, Text};
 
+use super::careful::{self, Filled};
 use super::config::BackfillConfig;
 use super::error::BackfillError;
 use super::lease::Lease;
+use super::ledger::RunId;
+use super::quarantine::{self, Refused};
 use super::terms::Terms;
 use super::totals::Totals;
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, Failed, dialect, limited_transaction};
 use crate::probe::Step;
-use crate::subtype_rows::fill::{self, Outcome};
+use crate::subtype_rows::fill;
+
+/// How the rows of a chunk are made.
+#[derive(Debug)]
+pub(super) enum Manner {
+    /// In one statement.
+    Whole,
+    /// In parts, so that those which the database refuses are found.
+    Careful,
+    /// Not at all: they were refused at COMMIT, for this reason.
+    Refuse(diesel::result::Error),
+}
+
+/// What a committed chunk did.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub totals: Totals,
+    pub refused: Vec<Refused>,
+    /// From BEGIN to the answer of COMMIT.
+    pub duration: Duration,
+}
 
 /// Works on the chunk of `lease` and commits it.
 ///
@@ -21,24 +44,35 @@ use crate::subtype_rows::fill::{self, Outcome};
 /// In each case but a connection lost at COMMIT nothing of the chunk is written.
 pub(super) fn run(
     connection: &mut AnyConnection,
+    run: RunId,
     lease: &Lease,
     terms: Terms,
     config: &BackfillConfig,
-) -> Result<(Totals, Duration), Failed<BackfillError>> {
+    manner: &Manner,
+) -> Result<Done, Failed<BackfillError>> {
     let begun = Instant::now();
-    let totals = limited_transaction(connection, terms.limits, |connection| {
+    let filled = limited_transaction(connection, terms.limits, |connection| {
         hold(connection, lease)?;
-        let condition = config.scope.sweep_condition_sql(lease.sweep, dialect::backend(connection));
-        let outcome = fill::fill(connection, &lease.range, &condition, &config.probe)?;
-        if !outcome.adds_up() {
-            return Err(BackfillError::DoesNotAddUp { number: lease.number, locked: outcome.locked });
+        let condition = config.scope.sweep_condition_sql(run, lease.sweep, dialect::backend(connection));
+        let filled = match manner {
+            Manner::Whole => {
+                let outcome = fill::fill(connection, &lease.range, &condition, &config.probe);
+                Filled { outcome: outcome.map_err(BackfillError::Fill)?, refused: Vec::new() }
+            }
+            Manner::Careful => careful::fill(connection, &lease.range, &condition, &config.probe)?,
+            Manner::Refuse(reason) => careful::refuse_all(connection, &lease.range, &condition, reason)?,
+        };
+        if !filled.outcome.adds_up() {
+            return Err(BackfillError::DoesNotAddUp { number: lease.number, locked: filled.outcome.locked });
         }
         config.probe.at(Step::Record);
-        record(connection, lease, &outcome, begun)?;
+        quarantine::enter(connection, run, lease.chunk, &filled.refused)?;
+        let entry = Entry { chunk: lease.chunk, number: lease.number, token: &lease.token };
+        record(connection, entry, &Totals::from(&filled), begun.elapsed())?;
         config.probe.at(Step::Commit);
-        Ok(Totals::from(outcome))
+        Ok(filled)
     })?;
-    Ok((totals, begun.elapsed()))
+    Ok(Done { totals: Totals::from(&filled), refused: filled.refused, duration: begun.elapsed() })
 }
 
 /// Locks the chunk's row in the ledger, if the lease is still ours: nobody can take it over until we are done.
@@ -60,31 +94,43 @@ fn hold(connection: &mut AnyConnection, lease: &Lease) -> Result<(), BackfillErr
     if held.is_empty() { Err(BackfillError::LeaseLost { number: lease.number }) } else { Ok(()) }
 }
 
-fn record(
+/// A leased chunk in the ledger, by what it takes to turn it to `done`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
+    pub chunk: i64,
+    pub number: i32,
+    pub token: &'a str,
+}
+
+/// Writes what a chunk did, and turns it to `done` if the token is still ours.
+pub(super) fn record(
     connection: &mut AnyConnection,
-    lease: &Lease,
-    outcome: &Outcome,
-    begun: Instant,
+    entry: Entry<'_>,
+    totals: &Totals,
+    duration: Duration,
 ) -> Result<(), BackfillError> {
     let now = dialect::backend(connection).now();
     let updated = diesel::sql_query(format!(
         "UPDATE sti_backfill_chunk SET state = 'done', finished_at = {now}, duration_ms = $1, locked = $2, \
             created_school = $3, created_self_study = $4, equal_school = $5, equal_self_study = $6, \
-            conflict_school = $7, conflict_self_study = $8, unknown = $9 \
-         WHERE id = $10 AND token = $11 AND state = 'leased'"
+            conflict_school = $7, conflict_self_study = $8, unknown = $9, error_school = $10, \
+            error_self_study = $11 \
+         WHERE id = $12 AND token = $13 AND state = 'leased'"
     ))
-    .bind::<BigInt, _>(i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX))
-    .bind::<BigInt, _>(outcome.locked)
-    .bind::<BigInt, _>(outcome.created_school)
-    .bind::<BigInt, _>(outcome.created_self_study)
-    .bind::<BigInt, _>(outcome.equal_school)
-    .bind::<BigInt, _>(outcome.equal_self_study)
-    .bind::<BigInt, _>(outcome.conflict_school)
-    .bind::<BigInt, _>(outcome.conflict_self_study)
-    .bind::<BigInt, _>(outcome.unknown)
-    .bind::<BigInt, _>(lease.chunk)
-    .bind::<Text, _>(&lease.token)
+    .bind::<BigInt, _>(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+    .bind::<BigInt, _>(totals.locked)
+    .bind::<BigInt, _>(totals.created.school)
+    .bind::<BigInt, _>(totals.created.self_study)
+    .bind::<BigInt, _>(totals.equal.school)
+    .bind::<BigInt, _>(totals.equal.self_study)
+    .bind::<BigInt, _>(totals.conflict.school)
+    .bind::<BigInt, _>(totals.conflict.self_study)
+    .bind::<BigInt, _>(totals.unknown)
+    .bind::<BigInt, _>(totals.error.school)
+    .bind::<BigInt, _>(totals.error.self_study)
+    .bind::<BigInt, _>(entry.chunk)
+    .bind::<Text, _>(entry.token)
     .execute(connection)
-    .doing(format!("recording chunk {}", lease.number))?;
-    if updated == 1 { Ok(()) } else { Err(BackfillError::LeaseLost { number: lease.number }) }
+    .doing(format!("recording chunk {}", entry.number))?;
+    if updated == 1 { Ok(()) } else { Err(BackfillError::LeaseLost { number: entry.number }) }
 }

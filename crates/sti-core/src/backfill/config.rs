@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::error_rate::ErrorRate;
 use super::scope::Scope;
 use super::size::Sizing;
 use super::throttle::ThrottleConfig;
@@ -109,6 +110,11 @@ pub struct BackfillConfig {
     pub workers: usize,
     /// What it waits for between chunks.
     pub throttle: ThrottleConfig,
+    /// How long a worker that does not get on waits for what passes by itself: a server that is away or takes no
+    /// writes, a lock that somebody holds. Each committed chunk begins it anew.
+    pub max_wait: Duration,
+    /// More errors than this stop the backfill.
+    pub max_error_rate: ErrorRate,
     /// Gives up the run that is under way, if there is one, and begins anew.
     pub restart: bool,
     /// Who does it.
@@ -131,6 +137,8 @@ impl BackfillConfig {
             sizing: Sizing::default(),
             workers: 1,
             throttle: ThrottleConfig::default(),
+            max_wait: Duration::from_secs(600),
+            max_error_rate: ErrorRate::default(),
             restart: false,
             owner,
             stop: StopSignal::default(),

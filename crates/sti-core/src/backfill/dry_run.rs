@@ -113,6 +113,7 @@ pub(super) fn check_schema(connection: &mut AnyConnection) -> Result<(), Backfil
         "sti_backfill_chunk",
         "sti_backfill_control",
         "sti_backfill_wait",
+        "sti_backfill_quarantine",
     ];
     for table in tables {
         let columns = catalog::columns(connection, table)?;

@@ -28,6 +28,14 @@ pub enum Ending {
     GivenUp,
     /// Another process ended the run, and not well. The ledger says why.
     FailedElsewhere,
+    /// The database refused more rows than `max_error_rate` allows. The run is under way: the refused projects are in
+    /// quarantine, the ledger says why it stopped, and the same command resumes it.
+    TooManyErrors {
+        /// Projects whose row was refused, of those that this process committed.
+        errors: i64,
+        /// Projects that this process committed.
+        projects: i64,
+    },
 }
 
 impl Ending {
@@ -146,7 +154,14 @@ impl Backfill {
         };
         connections.push(connection);
         let (ending, mut connection) = engine.work(connections)?;
-        let totals = ledger::totals(&mut connection, begun.run)?;
+        let totals = match ledger::totals(&mut connection, begun.run) {
+            Ok(totals) => totals,
+            // The run has ended, or was stopped, over a connection that is lost by now.
+            Err(_) => {
+                connection = connect()?;
+                ledger::totals(&mut connection, begun.run)?
+            }
+        };
         let stop_reason = ledger::stop_reason(&mut connection, begun.run)?;
         if matches!(ending, Ending::Complete | Ending::StillMissing(_)) {
             observer.event(&Event::RunFinished { totals, complete: ending == Ending::Complete });
@@ -169,7 +184,7 @@ impl Engine<'_> {
         pool.broadcast(|_| {
             // There are as many connections as threads.
             let Some(connection) = lock(&connections).pop() else { return };
-            let mut worker = Worker { engine: self, connection };
+            let mut worker = Worker::new(self, connection);
             match worker.work() {
                 Ok(ending) => lock(&self.outcome).ended(ending),
                 Err(error) => self.failed(error),
@@ -205,9 +220,11 @@ impl Engine<'_> {
         self.observer.event(&Event::WorkerFailed { reason: error.to_string() });
     }
 
-    /// A chunk was committed here.
-    pub(super) fn committed(&self, totals: Totals) {
-        *lock(&self.here) += totals;
+    /// A chunk was committed here. Gives back what has been committed by now.
+    pub(super) fn committed(&self, totals: Totals) -> Totals {
+        let mut here = lock(&self.here);
+        *here += totals;
+        *here
     }
 }
 
@@ -222,8 +239,9 @@ impl Outcome {
     /// One worker sees how the run ended, the others only that it has.
     fn ended(&mut self, ending: Ending) {
         let tells = |ending| match ending {
-            Ending::Complete | Ending::StillMissing(_) => 2,
-            Ending::GivenUp | Ending::FailedElsewhere => 1,
+            Ending::Complete | Ending::StillMissing(_) => 3,
+            Ending::GivenUp | Ending::FailedElsewhere => 2,
+            Ending::TooManyErrors { .. } => 1,
             Ending::Stopped => 0,
         };
         if self.ending.is_none_or(|known| tells(ending) > tells(known)) {

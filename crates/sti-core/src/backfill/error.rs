@@ -57,6 +57,9 @@ pub enum BackfillError {
     /// The run could not be begun or taken up: nothing was written.
     #[error(transparent)]
     NotBegun(DbError),
+    /// The database refused to make the rows of a chunk.
+    #[error(transparent)]
+    Fill(DbError),
     /// The database refused, after the run had begun.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -86,7 +89,12 @@ impl BackfillError {
     /// What the error means for the chunk that met it.
     pub(super) fn fault(&self) -> Fault {
         match self {
-            Self::Database(e) => e.fault(),
+            Self::Fill(e) => e.fault(),
+            // The ledger's own rows are ours: what they break is a bug, and no project's fault.
+            Self::Database(e) => match e.fault() {
+                Fault::Row => Fault::Other,
+                fault => fault,
+            },
             Self::DoesNotAddUp { .. } => Fault::Transient,
             Self::Connect(_) => Fault::ConnectionLost,
             _ => Fault::Other,

@@ -1,6 +1,8 @@
 //! Leases: who may work on which chunk. A lease is taken in a short transaction of its own; its token is asked for
 //! when the chunk commits, so a lease that was taken over by mistake costs work and never a row.
 
+mod give_back;
+
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use diesel::{OptionalExtension as _, RunQueryDsl as _};
 use uuid::Uuid;
@@ -14,6 +16,8 @@ use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, dialect, lease_transaction};
 use crate::keyset::{KeyRange, Keyset};
 use crate::models::ProjectId;
+
+pub(super) use give_back::{halve, postpone, release};
 
 /// The right to commit one chunk.
 #[derive(Clone, Debug)]
@@ -63,6 +67,8 @@ struct Open {
     through_id: ProjectId,
     #[diesel(sql_type = Text)]
     owner: String,
+    #[diesel(sql_type = Integer)]
+    postponed: i32,
     #[diesel(sql_type = Bool)]
     expired: bool,
 }
@@ -91,11 +97,11 @@ pub(super) fn next(
             return Ok(Next::RunOver(Ending::elsewhere(&state.state)));
         }
         let open = open_leases(connection, run)?;
-        let orphans = open.iter().filter(|open| open.expired || config.owner.knows_to_be_dead(&open.owner));
-        for orphan in orphans {
-            if let Some(lease) = take_over(connection, orphan, &config.owner, terms)? {
-                return Ok(Next::Chunk(lease));
-            }
+        let is_free = |open: &&Open| open.expired || config.owner.knows_to_be_dead(&open.owner);
+        let (put_off, orphans): (Vec<&Open>, Vec<&Open>) =
+            open.iter().filter(is_free).partition(|open| open.postponed > 0);
+        if let Some(lease) = take_over_one(connection, &orphans, &config.owner, terms)? {
+            return Ok(Next::Chunk(lease));
         }
         let walk = Keyset::after(state.leased_through);
         // The first sweep cuts its chunks from all keys, so that a chunk reads nothing but its own range; a catch-up
@@ -106,7 +112,8 @@ pub(super) fn next(
             Some(full) => Some(full),
             None if state.sweep <= 1 => walk.next_range(connection, "TRUE", size)?,
             None => {
-                let condition = config.scope.sweep_condition_sql(state.sweep, dialect::backend(connection));
+                let condition =
+                    config.scope.sweep_condition_sql(run, state.sweep, dialect::backend(connection));
                 walk.next_range(connection, &condition, size)?
             }
         };
@@ -115,9 +122,13 @@ pub(super) fn next(
                 let new = New { run, sweep: state.sweep, range, keys };
                 lease(connection, new, &config.owner, terms).map(Next::Chunk)
             }
-            None => Ok(match open.into_iter().next() {
-                Some(open) => Next::Wait(open.owner),
-                None => Next::SweepDone(Swept { sweep: state.sweep, through: state.leased_through }),
+            // Those last that a lock stood in the way of.
+            None => Ok(match take_over_one(connection, &put_off, &config.owner, terms)? {
+                Some(lease) => Next::Chunk(lease),
+                None => match open.into_iter().next() {
+                    Some(open) => Next::Wait(open.owner),
+                    None => Next::SweepDone(Swept { sweep: state.sweep, through: state.leased_through }),
+                },
             }),
         }
     })
@@ -137,13 +148,28 @@ pub(super) fn is_still_swept(
 
 fn open_leases(connection: &mut AnyConnection, run: RunId) -> Result<Vec<Open>, DbError> {
     diesel::sql_query(format!(
-        "SELECT id, sweep, number, after_id, through_id, owner, lease_expires_at < {} AS expired \
-         FROM sti_backfill_chunk WHERE run_id = $1 AND state = 'leased' ORDER BY id",
+        "SELECT id, sweep, number, after_id, through_id, owner, postponed, lease_expires_at <= {} AS expired \
+         FROM sti_backfill_chunk WHERE run_id = $1 AND state = 'leased' ORDER BY postponed, id",
         dialect::backend(connection).now()
     ))
     .bind::<BigInt, _>(run.0)
     .load(connection)
     .doing("reading the open leases")
+}
+
+/// Takes the first of these leases, which have run out, whose chunk nobody works on all the same.
+fn take_over_one(
+    connection: &mut AnyConnection,
+    free: &[&Open],
+    owner: &Owner,
+    terms: Terms,
+) -> Result<Option<Lease>, DbError> {
+    for open in free {
+        if let Some(lease) = take_over(connection, open, owner, terms)? {
+            return Ok(Some(lease));
+        }
+    }
+    Ok(None)
 }
 
 /// Takes a lease that has run out; `None` when its chunk is being worked on all the same.
@@ -175,7 +201,7 @@ fn take_over(
         range: KeyRange { after: open.after_id, through: open.through_id },
         keys: None,
         token,
-        taken_from: Some(open.owner.clone()),
+        taken_from: Some(open.owner.clone()).filter(|owner| !owner.is_empty()),
     }))
 }
 

@@ -2,18 +2,19 @@
 //! the chunks that committed.
 
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
-use diesel::{OptionalExtension as _, RunQueryDsl as _};
+use diesel::{OptionalExtension as _, QueryableByName, RunQueryDsl as _};
 
 use super::config::BackfillConfig;
 use super::error::BackfillError;
+use super::quarantine;
 use super::scope::Scope;
 use super::totals::Totals;
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, dialect, write_transaction};
 use crate::mapping::{self, PARENT};
-use crate::models::ProjectId;
-use crate::subtype_rows::fill::{Outcome, lacks_row_sql};
+use crate::models::{PerKind, ProjectId};
+use crate::subtype_rows::fill::Outcome;
 
 /// The id of a run in `sti_backfill_run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -27,7 +28,7 @@ impl std::fmt::Display for RunId {
 }
 
 /// A run as it stands in the ledger.
-#[derive(Clone, Debug, diesel::QueryableByName)]
+#[derive(Clone, Debug, QueryableByName)]
 pub(super) struct Run {
     #[diesel(sql_type = BigInt)]
     pub id: i64,
@@ -43,9 +44,11 @@ pub(super) struct Run {
     pub leased_through: Option<ProjectId>,
     #[diesel(sql_type = BigInt)]
     pub eligible: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub stop_reason: Option<String>,
 }
 
-const RUN: &str = "SELECT id, state, include_drafts, mapping_version, sweep, leased_through, eligible \
+const RUN: &str = "SELECT id, state, include_drafts, mapping_version, sweep, leased_through, eligible, stop_reason \
                    FROM sti_backfill_run";
 
 /// A run that a process has begun or taken up.
@@ -125,6 +128,14 @@ fn take_up(connection: &mut AnyConnection, config: &BackfillConfig) -> Result<Op
             asked: BackfillError::scope_text(asked.0, asked.1),
         });
     }
+    if active.stop_reason.is_some() {
+        diesel::sql_query(
+            "UPDATE sti_backfill_run SET stop_reason = NULL WHERE id = $1 AND state = 'active'",
+        )
+        .bind::<BigInt, _>(run.0)
+        .execute(connection)
+        .doing(format!("taking up run {run}"))?;
+    }
     Ok(Some(Begun { run, resumed: true, eligible: active.eligible }))
 }
 
@@ -162,7 +173,16 @@ pub(super) fn chunk_totals(connection: &mut AnyConnection, chunk: i64) -> Result
 }
 
 fn sum(connection: &mut AnyConnection, which: &str, id: i64, doing: String) -> Result<Totals, DbError> {
-    const COUNTS: [&str; 8] = [
+    #[derive(QueryableByName)]
+    struct Sums {
+        #[diesel(embed)]
+        outcome: Outcome,
+        #[diesel(sql_type = BigInt)]
+        error_school: i64,
+        #[diesel(sql_type = BigInt)]
+        error_self_study: i64,
+    }
+    const COUNTS: [&str; 10] = [
         "locked",
         "created_school",
         "created_self_study",
@@ -171,21 +191,37 @@ fn sum(connection: &mut AnyConnection, which: &str, id: i64, doing: String) -> R
         "conflict_school",
         "conflict_self_study",
         "unknown",
+        "error_school",
+        "error_self_study",
     ];
     let sums = COUNTS.map(|count| format!("CAST(COALESCE(sum({count}), 0) AS bigint) AS {count}")).join(", ");
-    let sums: Outcome =
+    let sums: Sums =
         diesel::sql_query(format!("SELECT {sums} FROM sti_backfill_chunk WHERE {which} AND state = 'done'"))
             .bind::<BigInt, _>(id)
             .get_result(connection)
             .doing(doing)?;
-    Ok(sums.into())
+    let error = PerKind { school: sums.error_school, self_study: sums.error_self_study };
+    // `locked` in the ledger has the errors in it already.
+    Ok(Totals { error, ..Totals::from(sums.outcome) })
 }
 
-/// In-scope projects of a known kind that lack their row, right now.
-pub(super) fn missing(connection: &mut AnyConnection, scope: Scope) -> Result<i64, DbError> {
-    let lacks = lacks_row_sql(dialect::backend(connection));
-    let sql = format!("SELECT count(*) AS count FROM {PARENT} p WHERE {} AND {lacks}", scope.condition_sql());
+/// In-scope projects of a known kind that lack their row, right now, and are not in this run's quarantine.
+pub(super) fn missing(connection: &mut AnyConnection, run: RunId, scope: Scope) -> Result<i64, DbError> {
+    let missing = scope.missing_sql(run, dialect::backend(connection));
+    let sql = format!("SELECT count(*) AS count FROM {PARENT} p WHERE {missing}");
     count(connection, &sql, "counting the projects that lack their row")
+}
+
+/// Writes down why a run was stopped that is still to be resumed.
+pub(super) fn note_stop(connection: &mut AnyConnection, run: RunId, reason: &str) -> Result<(), DbError> {
+    write_transaction(connection, |connection| {
+        diesel::sql_query("UPDATE sti_backfill_run SET stop_reason = $1 WHERE id = $2 AND state = 'active'")
+            .bind::<Text, _>(reason)
+            .bind::<BigInt, _>(run.0)
+            .execute(connection)
+            .doing(format!("writing down why run {run} was stopped"))
+            .map(drop)
+    })
 }
 
 /// Moves a run to its next sweep, from the beginning of the keys.
@@ -201,8 +237,12 @@ pub(super) fn next_sweep(connection: &mut AnyConnection, run: RunId) -> Result<(
 pub(super) fn finish(
     connection: &mut AnyConnection,
     run: RunId,
+    scope: Scope,
     failure: Option<&str>,
 ) -> Result<(), DbError> {
+    if failure.is_none() {
+        quarantine::forget_other_runs(connection, run, scope)?;
+    }
     let now = dialect::backend(connection).now();
     diesel::sql_query(format!(
         "UPDATE sti_backfill_run SET state = $1, stop_reason = $2, finished_at = {now} WHERE id = $3"
@@ -215,7 +255,7 @@ pub(super) fn finish(
     .map(|_| ())
 }
 
-#[derive(diesel::QueryableByName)]
+#[derive(QueryableByName)]
 pub(super) struct Count {
     #[diesel(sql_type = BigInt)]
     pub count: i64,

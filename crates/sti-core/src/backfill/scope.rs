@@ -1,6 +1,9 @@
 //! Which projects a backfill is about.
 
+use super::ledger::RunId;
+use super::quarantine;
 use crate::db::Backend;
+use crate::subtype_rows::fill::lacks_row_sql;
 
 /// Which projects a run covers. It binds every resume of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -32,15 +35,20 @@ impl Scope {
         }
     }
 
-    /// SQL: true for a project `p` in scope that a sweep has to look at: the first one at every project, the later
-    /// ones at those that lack their row.
-    pub(super) fn sweep_condition_sql(self, sweep: i32, backend: Backend) -> String {
-        let scope = self.condition_sql();
-        if sweep <= 1 {
-            scope.to_owned()
-        } else {
-            format!("{scope} AND {}", crate::subtype_rows::fill::lacks_row_sql(backend))
-        }
+    /// SQL: true for a project `p` in scope that a sweep of a run has to look at: the first one at every project, the
+    /// later ones at those that are missing.
+    pub(super) fn sweep_condition_sql(self, run: RunId, sweep: i32, backend: Backend) -> String {
+        if sweep <= 1 { self.condition_sql().to_owned() } else { self.missing_sql(run, backend) }
+    }
+
+    /// SQL: true for a project `p` in scope that lacks its row, and for which the run knows no reason.
+    pub(super) fn missing_sql(self, run: RunId, backend: Backend) -> String {
+        format!(
+            "{} AND {} AND NOT {}",
+            self.condition_sql(),
+            lacks_row_sql(backend),
+            quarantine::is_quarantined_sql(run)
+        )
     }
 }
 

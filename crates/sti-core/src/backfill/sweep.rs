@@ -25,7 +25,7 @@ impl Engine<'_> {
             return Ok(None);
         }
         self.config.probe.at(Step::EndSweep);
-        let missing = ledger::missing(connection, self.config.scope)?;
+        let missing = ledger::missing(connection, self.run, self.config.scope)?;
         let decided = write_transaction(connection, |connection| {
             let run = ledger::lock_run(connection, self.run)?;
             if run.state != "active" {
@@ -35,12 +35,12 @@ impl Engine<'_> {
                 return Ok(Decided::NotYet);
             }
             if missing == 0 {
-                ledger::finish(connection, self.run, None)?;
+                ledger::finish(connection, self.run, self.config.scope, None)?;
                 return Ok(Decided::End(Ending::Complete));
             }
             if swept.sweep >= LAST_SWEEP {
                 let reason = format!("{missing} projects still lack their row after sweep {}", swept.sweep);
-                ledger::finish(connection, self.run, Some(&reason))?;
+                ledger::finish(connection, self.run, self.config.scope, Some(&reason))?;
                 return Ok(Decided::End(Ending::StillMissing(missing)));
             }
             ledger::next_sweep(connection, self.run)?;

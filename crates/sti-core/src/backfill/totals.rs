@@ -1,5 +1,6 @@
 //! What a backfill did, by outcome and kind.
 
+use super::careful::Filled;
 use crate::models::PerKind;
 use crate::subtype_rows::fill::Outcome;
 
@@ -17,6 +18,8 @@ pub struct Totals {
     pub conflict: PerKind,
     /// Their type has no subtype table.
     pub unknown: i64,
+    /// The database refused their row; they are in quarantine. Below 0 in a chunk that took more out of it.
+    pub error: PerKind,
 }
 
 impl std::ops::AddAssign for Totals {
@@ -26,6 +29,7 @@ impl std::ops::AddAssign for Totals {
         self.created += other.created;
         self.equal += other.equal;
         self.conflict += other.conflict;
+        self.error += other.error;
     }
 }
 
@@ -37,6 +41,18 @@ impl From<Outcome> for Totals {
             equal: PerKind { school: o.equal_school, self_study: o.equal_self_study },
             conflict: PerKind { school: o.conflict_school, self_study: o.conflict_self_study },
             unknown: o.unknown,
+            error: PerKind::default(),
         }
+    }
+}
+
+impl From<&Filled> for Totals {
+    fn from(filled: &Filled) -> Self {
+        let mut totals = Self::from(filled.outcome);
+        for refused in &filled.refused {
+            totals.error.add(refused.kind, 1);
+            totals.locked += 1;
+        }
+        totals
     }
 }

@@ -177,6 +177,18 @@ pub fn limit_transaction(connection: &mut AnyConnection, limits: Limits) -> Quer
     }
 }
 
+/// Checks the deferred constraints of what the transaction has done so far, and from here on at once. Nothing on
+/// SQLite, which checks them at COMMIT and cannot be asked before.
+///
+/// # Errors
+/// What a constraint says, or the database.
+pub fn check_deferred(connection: &mut AnyConnection) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => c.batch_execute("SET CONSTRAINTS ALL IMMEDIATE"),
+        AnyConnection::Sqlite(_) => Ok(()),
+    }
+}
+
 /// The server's `deadlock_timeout`: who waits longer than this for a lock may be made the victim, or make the
 /// application's session one. `None` on SQLite.
 ///

@@ -96,6 +96,19 @@ impl Fault {
         }
     }
 
+    /// The kind of rule that a row broke, as PostgreSQL names it in its list of error codes; for [`Fault::Row`].
+    #[must_use]
+    pub const fn row_class(error: &Error) -> &'static str {
+        match error {
+            Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => "unique_violation",
+            Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => "foreign_key_violation",
+            Error::DatabaseError(DatabaseErrorKind::NotNullViolation, _) => "not_null_violation",
+            Error::DatabaseError(DatabaseErrorKind::CheckViolation, _) => "check_violation",
+            Error::DatabaseError(DatabaseErrorKind::ExclusionViolation, _) => "exclusion_violation",
+            _ => "data_exception",
+        }
+    }
+
     /// What to do about it, as the end of a message; empty where it depends.
     fn next_step(self) -> &'static str {
         match self {

@@ -104,6 +104,7 @@ impl MetricsObserver {
             Ok(Backfill { ending: Ending::Stopped, .. }) => ("stopped", None),
             Ok(Backfill { ending: Ending::GivenUp, .. }) => ("given_up", None),
             Ok(Backfill { ending: Ending::FailedElsewhere, .. }) => ("ended_elsewhere", Some(false)),
+            Ok(Backfill { ending: Ending::TooManyErrors { .. }, .. }) => ("too_many_errors", Some(false)),
             Err(_) => ("failed", Some(false)),
         };
         if let Ok(backfill) = ended {
@@ -111,7 +112,15 @@ impl MetricsObserver {
             run.totals = backfill.totals;
             run.show();
         }
-        for ending in ["complete", "still_missing", "stopped", "given_up", "ended_elsewhere", "failed"] {
+        for ending in [
+            "complete",
+            "still_missing",
+            "stopped",
+            "given_up",
+            "ended_elsewhere",
+            "too_many_errors",
+            "failed",
+        ] {
             gauge!(ENDING.name, "ending" => ending).set(if ending == name { 1.0 } else { 0.0 });
         }
         gauge!(LAST_COMPLETION.name).set(now());
@@ -158,12 +167,19 @@ impl Observer for MetricsObserver {
                 run.missing = Some(*missing);
                 run.show();
             }
-            Event::ChunkRetried { .. } => counter!(RETRIES.name).increment(1),
+            Event::ChunkRetried { .. } | Event::LedgerRetried { .. } => counter!(RETRIES.name).increment(1),
             Event::LeaseTaken { .. } => counter!(LEASES_TAKEN.name).increment(1),
             Event::Throttled { reason, .. } => gauge!(WAITING.name, "reason" => reason.kind()).set(1.0),
             Event::ThrottleEnded { reason, .. } => gauge!(WAITING.name, "reason" => reason.kind()).set(0.0),
             // The end is told by `ended`, which knows how it came.
-            Event::WaitingForLease { .. } | Event::WorkerFailed { .. } | Event::RunFinished { .. } => {}
+            Event::ChunkHalved { .. }
+            | Event::ChunkPostponed { .. }
+            | Event::ProjectQuarantined { .. }
+            | Event::WaitingForServer { .. }
+            | Event::LeaseLost { .. }
+            | Event::WaitingForLease { .. }
+            | Event::WorkerFailed { .. }
+            | Event::RunFinished { .. } => {}
         }
     }
 }
@@ -186,8 +202,8 @@ fn pairs(totals: &Totals) -> [(&'static str, &'static str, i64); 9] {
         ("skipped", school.as_str(), skipped(school)),
         ("skipped", self_study.as_str(), skipped(self_study)),
         ("skipped", UNKNOWN, totals.unknown),
-        ("error", school.as_str(), 0),
-        ("error", self_study.as_str(), 0),
+        ("error", school.as_str(), totals.error.of(school)),
+        ("error", self_study.as_str(), totals.error.of(self_study)),
         ("error", UNKNOWN, 0),
     ]
 }

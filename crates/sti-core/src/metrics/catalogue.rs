@@ -173,7 +173,10 @@ pub const ENDING: Metric = ours(
     "sti_backfill_last_run_ending",
     Gauge,
     Flag,
-    &[one_of("ending", &["complete", "still_missing", "stopped", "given_up", "ended_elsewhere", "failed"])],
+    &[one_of(
+        "ending",
+        &["complete", "still_missing", "stopped", "given_up", "ended_elsewhere", "too_many_errors", "failed"],
+    )],
     "1 for the way in which the backfill ended",
 );
 /// From BEGIN to the answer of COMMIT, of each committed chunk.

@@ -58,6 +58,19 @@ impl Outcome {
     }
 }
 
+impl std::ops::AddAssign for Outcome {
+    fn add_assign(&mut self, other: Self) {
+        self.locked += other.locked;
+        self.created_school += other.created_school;
+        self.created_self_study += other.created_self_study;
+        self.equal_school += other.equal_school;
+        self.equal_self_study += other.equal_self_study;
+        self.conflict_school += other.conflict_school;
+        self.conflict_self_study += other.conflict_self_study;
+        self.unknown += other.unknown;
+    }
+}
+
 /// SQL: true for a project `p` of a known kind that lacks its row.
 pub(crate) fn lacks_row_sql(backend: Backend) -> String {
     let of = |kind: Kind| {

@@ -29,6 +29,7 @@ impl RunReport {
             Ending::Stopped => ("stopped", 0),
             Ending::GivenUp => ("given_up", 0),
             Ending::FailedElsewhere => ("failed_elsewhere", 0),
+            Ending::TooManyErrors { .. } => ("too_many_errors", 0),
         };
         Self {
             target: target.url.to_string(),
@@ -43,19 +44,35 @@ impl RunReport {
         }
     }
 
+    /// What a complete run has left.
+    fn exceptions(&self) -> Vec<String> {
+        let (conflicts, errors) = (self.totals.conflict.total(), self.totals.error.total());
+        let conflicts = (conflicts > 0)
+            .then(|| format!("{} rows were there with other values and were left alone", number(conflicts)));
+        let errors = (errors > 0).then(|| {
+            format!("the database refused the rows of {} projects, now in quarantine", number(errors))
+        });
+        conflicts.into_iter().chain(errors).collect()
+    }
+
     fn verdict(&self) -> String {
         let (run, scope) = (self.run, self.scope);
         match self.ending {
-            "complete" if self.totals.conflict.total() > 0 => format!(
-                "Run {run} is complete for {scope}, but {} rows were there with other values and were left alone.",
-                number(self.totals.conflict.total())
-            ),
+            "complete" if !self.exceptions().is_empty() => {
+                format!("Run {run} is complete for {scope}, but {}.", self.exceptions().join("; and "))
+            }
             "complete" => {
                 format!("Run {run} is complete for {scope}: every one of a known type has its row.")
             }
             "still_missing" => format!(
                 "Run {run} gave up after its last catch-up sweep: {} projects still lack their row.",
                 number(self.still_missing)
+            ),
+            "too_many_errors" => format!(
+                "Run {run} was stopped: the database refused the rows of {} of {} projects here. They are in \
+                 quarantine; everything else is committed.",
+                number(self.this_process.error.total()),
+                number(self.this_process.locked)
             ),
             "stopped" => format!("Run {run} was stopped after the chunk that was under way."),
             "given_up" => format!("Run {run} was given up: {}.", self.reason()),
@@ -71,6 +88,10 @@ impl RunReport {
         let again =
             if self.scope.includes_drafts() { "sti backfill --include-drafts" } else { "sti backfill" };
         match self.ending {
+            "complete" | "too_many_errors" if self.totals.error.total() > 0 => (
+                "See what was refused and why; when the cause is mended, `sti quarantine retry` makes their rows:",
+                "sti quarantine list",
+            ),
             "complete" if self.totals.conflict.total() > 0 => (
                 "A row that differs was changed on one side only, as by a service with ENABLE_STI=false. See which:",
                 "sti-verify",
@@ -102,10 +123,18 @@ fn outcome_table(totals: &Totals, created: &str) -> Table {
             number(totals.unknown),
             number(totals.unknown),
         ])
+        .row(row("error: refused, in quarantine", totals.error.school, totals.error.self_study))
         .row([
             "all".to_owned(),
-            number(totals.created.school + totals.equal.school + totals.conflict.school),
-            number(totals.created.self_study + totals.equal.self_study + totals.conflict.self_study),
+            number(
+                totals.created.school + totals.equal.school + totals.conflict.school + totals.error.school,
+            ),
+            number(
+                totals.created.self_study
+                    + totals.equal.self_study
+                    + totals.conflict.self_study
+                    + totals.error.self_study,
+            ),
             number(totals.unknown),
             number(totals.locked),
         ])

@@ -68,6 +68,7 @@ ours! {
     "00000000000103" "sti_repair_log" makes ["sti_repair_log"];
     "00000000000104" "sti_drop_event" makes ["sti_drop_event"];
     "00000000000105" "sti_legacy_archive" makes ["sti_legacy_archive", "sti_drop_permit"];
+    "00000000000106" "sti_quarantine" makes ["sti_backfill_quarantine"];
     "00000000000107" "sti_backfill_control" makes ["sti_backfill_control", "sti_backfill_wait"];
 }
 

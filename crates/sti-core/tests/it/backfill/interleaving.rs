@@ -2,7 +2,7 @@
 //! engine is, and must end right; and with the lock, or the second statement, taken out, and must end wrong: so
 //! each of them is shown to need what it is there to hold.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sti_core::backfill::{Ending, PerKind, Scope, Totals};
@@ -96,7 +96,12 @@ fn interleave(write: Write, step: Step, sabotage: Sabotage) -> Vec<String> {
     let over = Arc::new(AtomicBool::new(false));
     let is_over = Arc::clone(&over);
     let controlled = Arc::clone(&controller);
+    let commits = Arc::new(AtomicU32::new(0));
+    let committing = Arc::clone(&commits);
     let hook = move |at: Step| {
+        if at == Step::Commit {
+            committing.fetch_add(1, Ordering::SeqCst);
+        }
         if at != step || !once.swap(false, Ordering::SeqCst) {
             return;
         }
@@ -139,6 +144,11 @@ fn interleave(write: Write, step: Step, sabotage: Sabotage) -> Vec<String> {
         Err(error) => wrong.push(format!("the run failed: {error}")),
     }
     wrong.extend(wrong_rows(&database));
+    // The engine finds its way after a COMMIT that the server refuses; under the lock there is none.
+    let commits = commits.load(Ordering::SeqCst);
+    if commits != 1 {
+        wrong.push(format!("the chunk came to its COMMIT {commits} times"));
+    }
     wrong
 }
 

@@ -116,6 +116,7 @@ fn a_role_that_may_not_see_the_lag_waits_until_it_may() {
     database.grant_application(&[
         "sti_backfill_run",
         "sti_backfill_chunk",
+        "sti_backfill_quarantine",
         "sti_backfill_control",
         "sti_backfill_wait",
         "__diesel_schema_migrations",

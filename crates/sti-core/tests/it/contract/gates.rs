@@ -142,8 +142,10 @@ fn a_role_that_does_not_own_the_table_is_told_so() {
     let tables =
         ["projects_project", "projects_schoolproject", "projects_selfstudyproject", "sti_backfill_run"];
     let url = database.application_role();
-    database
-        .grant_application(&[&tables[..], &["sti_backfill_chunk", "__diesel_schema_migrations"]].concat());
+    database.grant_application(
+        &[&tables[..], &["sti_backfill_chunk", "sti_backfill_quarantine", "__diesel_schema_migrations"]]
+            .concat(),
+    );
     let plan = sti_core::contract::plan(&mut super::rig::connector(&url)().unwrap(), &options()).unwrap();
     assert_eq!(shut(&plan), [Gate::Schema]);
     let evidence = plan.gate(Gate::Schema).unwrap().evidence.join("\n");

@@ -165,7 +165,7 @@ fn last_run(document: Document, run: Option<&LastRun>) -> Document {
     };
     let finished = run.finished_at.map(|at| format!(", ended {}", moment(at))).unwrap_or_default();
     let reason = run.stop_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let Totals { locked, created, equal, conflict, unknown } = run.totals;
+    let Totals { locked, created, equal, conflict, unknown, error } = run.totals;
     document
         .paragraph(format!(
             "Run {} for {} {state}{reason}: sweep {}, begun {} by {}{finished}.",
@@ -182,7 +182,8 @@ fn last_run(document: Document, run: Option<&LastRun>) -> Document {
                 .row(["row created".to_owned(), number(created.total())])
                 .row(["row was there and is equal".to_owned(), number(equal.total())])
                 .row(["row was there and differs".to_owned(), number(conflict.total())])
-                .row(["of unknown type".to_owned(), number(unknown)]),
+                .row(["of unknown type".to_owned(), number(unknown)])
+                .row(["refused, in quarantine".to_owned(), number(error.total())]),
         )
 }
 

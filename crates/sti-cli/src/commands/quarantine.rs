@@ -1,0 +1,76 @@
+//! `sti quarantine`
+
+mod report;
+
+use sti_cli::answer::EXIT_CODES;
+use sti_cli::{Answer, Common, Exit, Failure, Report as _};
+use sti_core::backfill::{Owner, quarantine, retry};
+use sti_core::db::Access;
+use sti_core::models::ProjectId;
+
+use self::report::{ListReport, RetryReport};
+
+/// Projects whose row the database refused: list them, try them again.
+///
+/// A backfill goes on without such a project, counts it as an error and keeps what the database said. Mend the value or
+/// the rule, then retry. The messages are the database's own: the detail in which PostgreSQL quotes the row is left
+/// out, so a value is in them only if the message itself holds it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    List(List),
+    Retry(Retry),
+}
+
+/// List the projects in quarantine, with what the database said. Exit code 1 when there are any.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+struct List {
+    /// How many projects to list at most; the counts are of all.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u32,
+}
+
+/// Try the projects in quarantine again; what can be made now leaves it. Exit code 1 when some are still refused.
+///
+/// Up to 200 projects are locked at a time, each time in one transaction with the ledger's counts. Works while a
+/// backfill runs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+struct Retry {
+    /// Only this project.
+    #[arg(long, value_name = "ID")]
+    project: Option<ProjectId>,
+}
+
+pub(crate) fn run(options: &Options, common: &Common) -> Answer {
+    match &options.command {
+        Command::List(list) => {
+            let target = common.database.resolve("sti quarantine list")?;
+            let found = quarantine(&mut target.connect(Access::Read)?, list.limit)?;
+            ListReport::new(&target, &found).print(common.format)?;
+            Ok(if found.total() > 0 { Exit::Negative } else { Exit::Done })
+        }
+        Command::Retry(arguments) => {
+            let target = common.database.resolve("sti quarantine retry")?;
+            let host = gethostname::gethostname().to_string_lossy().into_owned();
+            let mut connection = target.connect(Access::Write)?;
+            let retried = retry(&mut connection, &Owner::this_process(&host), arguments.project);
+            let retried = retried.map_err(|error| match error {
+                error if error.is_resumable() => Failure {
+                    exit: Exit::Stopped,
+                    message: format!("stopped: {error}\nWhat was made before is committed; try again"),
+                },
+                error => Failure::failed(error),
+            })?;
+            RetryReport::new(&target, &retried).print(common.format)?;
+            let negative = retried.totals.error.total() > 0 || retried.totals.conflict.total() > 0;
+            Ok(if negative { Exit::Negative } else { Exit::Done })
+        }
+    }
+}

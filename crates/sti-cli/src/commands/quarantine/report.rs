@@ -1,0 +1,125 @@
+//! What `sti quarantine` reports.
+
+use serde::Serialize;
+use sti_cli::{Document, Report, Table, Target, number};
+use sti_core::backfill::{Quarantine, Retried, Totals};
+
+/// What is in quarantine.
+#[derive(Debug, Serialize)]
+pub(crate) struct ListReport {
+    target: String,
+    total: i64,
+    classes: Vec<Class>,
+    projects: Vec<Project>,
+}
+
+#[derive(Debug, Serialize)]
+struct Class {
+    class: String,
+    projects: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct Project {
+    project: String,
+    kind: String,
+    class: String,
+    message: String,
+    run: i64,
+    at: String,
+}
+
+impl ListReport {
+    pub(crate) fn new(target: &Target, found: &Quarantine) -> Self {
+        let class = |(class, projects): &(String, i64)| Class { class: class.clone(), projects: *projects };
+        let projects = found.projects.iter().map(|project| Project {
+            project: project.project.to_string(),
+            kind: project.kind.clone(),
+            class: project.class.clone(),
+            message: project.message.clone(),
+            run: project.run.0,
+            at: project.at.0.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        });
+        Self {
+            target: target.url.to_string(),
+            total: found.total(),
+            classes: found.classes.iter().map(class).collect(),
+            projects: projects.collect(),
+        }
+    }
+}
+
+impl Report for ListReport {
+    fn document(&self) -> Document {
+        if self.total == 0 {
+            return Document::new().paragraph("No project is in quarantine.");
+        }
+        let mut classes = Table::new(["class", "projects"]);
+        for class in &self.classes {
+            classes = classes.row([class.class.clone(), number(class.projects)]);
+        }
+        let mut projects = Table::new(["project", "kind", "class", "run", "what the database said"]);
+        for project in &self.projects {
+            projects = projects.row([
+                project.project.clone(),
+                project.kind.clone(),
+                project.class.clone(),
+                number(project.run),
+                project.message.clone(),
+            ]);
+        }
+        let document = Document::new()
+            .paragraph(format!("{} projects are in quarantine: they have no row.", number(self.total)))
+            .table(classes)
+            .table(projects);
+        let shown = i64::try_from(self.projects.len()).unwrap_or(i64::MAX);
+        let document = if shown < self.total {
+            document.paragraph(format!("The first {} are listed; --limit lists more.", number(shown)))
+        } else {
+            document
+        };
+        document.paragraph("When the values or the rule are mended:").command("sti quarantine retry")
+    }
+
+    fn json(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(self)
+    }
+}
+
+/// What a retry did.
+#[derive(Debug, Serialize)]
+pub(crate) struct RetryReport {
+    target: String,
+    totals: Totals,
+    gone: i64,
+}
+
+impl RetryReport {
+    pub(crate) fn new(target: &Target, retried: &Retried) -> Self {
+        Self { target: target.url.to_string(), totals: retried.totals, gone: retried.gone }
+    }
+}
+
+impl Report for RetryReport {
+    fn document(&self) -> Document {
+        let Totals { created, equal, conflict, unknown, error, .. } = self.totals;
+        let row = |what: &str, count: i64| [what.to_owned(), number(count)];
+        let table = Table::new(["outcome", "projects"])
+            .row(row("created", created.total()))
+            .row(row("row is there by now and equal", equal.total()))
+            .row(row("row is there by now and differs", conflict.total()))
+            .row(row("unknown type by now", unknown))
+            .row(row("deleted, or no longer in scope", self.gone))
+            .row(row("still refused, in quarantine", error.total()));
+        let (verdict, command) = match (error.total(), conflict.total()) {
+            (0, 0) => ("The quarantine is empty, as far as it was tried. Next:", "sti-verify"),
+            (0, _) => ("Some rows were made by somebody else, with other values. See which:", "sti-verify"),
+            _ => ("Some are still refused. See why:", "sti quarantine list"),
+        };
+        Document::new().table(table).paragraph(verdict).command(command)
+    }
+
+    fn json(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(self)
+    }
+}

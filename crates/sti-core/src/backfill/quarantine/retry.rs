@@ -1,0 +1,187 @@
+//! Tries the quarantined projects again, in chunks that go into the ledger like any other.
+
+use std::time::Duration;
+
+use diesel::RunQueryDsl as _;
+use diesel::sql_types::{BigInt, Integer, Text};
+
+use super::{Refused, enter, scope_of};
+use crate::backfill::careful::{self, Filled};
+use crate::backfill::chunk::{self, Entry as LedgerEntry};
+use crate::backfill::config::Owner;
+use crate::backfill::error::BackfillError;
+use crate::backfill::ledger::RunId;
+use crate::backfill::size::Sizing;
+use crate::backfill::terms::Terms;
+use crate::backfill::totals::Totals;
+use crate::db::error::{DbError, Doing as _};
+use crate::db::sql_types::DbUuid;
+use crate::db::{AnyConnection, Failed, dialect, limited_transaction};
+use crate::keyset::{KeyRange, in_sql};
+use crate::models::{Kind, PerKind, ProjectId};
+use crate::probe::Probe;
+
+/// The sweep of the chunks that retry; the sweeps of a run are counted from 1.
+const SWEEP: i32 = 0;
+
+/// What a retry did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Retried {
+    /// What became of the projects, each counted once; `error` are those that are still refused.
+    pub totals: Totals,
+    /// Projects that are in quarantine no more because they were deleted, or became drafts that their run does not
+    /// cover.
+    pub gone: i64,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Entry {
+    #[diesel(sql_type = BigInt)]
+    run_id: i64,
+    #[diesel(sql_type = DbUuid)]
+    project_id: ProjectId,
+    #[diesel(sql_type = Text)]
+    kind: String,
+}
+
+/// Tries every quarantined project again, or only `project`. What can be made now leaves the quarantine; what is
+/// refused again stays, with what the database says now.
+///
+/// Up to 200 projects are locked at a time (FOR NO KEY UPDATE, in key order), in a transaction of their own that also
+/// corrects the counts of the run that had put them there.
+///
+/// # Errors
+/// Whatever the database says; what had been committed stays.
+pub fn retry(
+    connection: &mut AnyConnection,
+    owner: &Owner,
+    project: Option<ProjectId>,
+) -> Result<Retried, BackfillError> {
+    crate::backfill::dry_run::check_schema(connection)?;
+    let terms = Terms::read(connection, Sizing::default())?;
+    let mut retried = Retried::default();
+    let mut behind = None;
+    loop {
+        let done = limited_transaction(connection, terms.limits, |connection| {
+            retry_some(connection, owner, project, behind)
+        });
+        let done = done.map_err(|failed| match failed {
+            Failed::Body(error) => error,
+            Failed::Begin(source) => DbError { doing: "beginning a retry".to_owned(), source }.into(),
+            Failed::Commit(source) => DbError { doing: "committing a retry".to_owned(), source }.into(),
+        })?;
+        let Some(done) = done else { return Ok(retried) };
+        retried.totals += done.totals;
+        retried.gone += done.gone;
+        behind = Some(done.last);
+    }
+}
+
+/// What one transaction did, and the last entry that it looked at.
+struct Portion {
+    totals: Totals,
+    gone: i64,
+    last: (RunId, ProjectId),
+}
+
+fn retry_some(
+    connection: &mut AnyConnection,
+    owner: &Owner,
+    project: Option<ProjectId>,
+    behind: Option<(RunId, ProjectId)>,
+) -> Result<Option<Portion>, BackfillError> {
+    let entries = entries(connection, project, behind)?;
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(None) };
+    let run = RunId(first.run_id);
+    let scope = scope_of(connection, run)?;
+    let range = KeyRange { after: None, through: last.project_id };
+    let condition =
+        format!("{} AND {}", scope.condition_sql(), in_sql("p.id", entries.iter().map(|e| e.project_id)));
+    let filled = careful::fill(connection, &range, &condition, &Probe::default())?;
+    if !filled.outcome.adds_up() {
+        return Err(BackfillError::DoesNotAddUp { number: 0, locked: filled.outcome.locked });
+    }
+    let totals = Totals::from(&filled);
+    let looked_at = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+    let gone = looked_at - totals.locked;
+    leave(connection, run, &entries)?;
+    let chunk = record(connection, run, owner, &entries, &filled, last.project_id)?;
+    enter(connection, run, chunk, &filled.refused)?;
+    Ok(Some(Portion { totals, gone, last: (run, last.project_id) }))
+}
+
+/// The next entries of one run behind `behind`, locked: another retry waits.
+fn entries(
+    connection: &mut AnyConnection,
+    project: Option<ProjectId>,
+    behind: Option<(RunId, ProjectId)>,
+) -> Result<Vec<Entry>, DbError> {
+    let lock = dialect::backend(connection).lock_rows_for_delete();
+    let behind = behind.map_or_else(
+        || "1 = 1".to_owned(),
+        |(run, id)| format!("(run_id > {run} OR (run_id = {run} AND project_id > '{}'))", id.hex()),
+    );
+    let only = project.map_or_else(|| "1 = 1".to_owned(), |id| in_sql("project_id", [id]));
+    diesel::sql_query(format!(
+        "SELECT run_id, project_id, kind FROM sti_backfill_quarantine \
+         WHERE {only} AND {behind} AND run_id = \
+            (SELECT min(run_id) FROM sti_backfill_quarantine WHERE {only} AND {behind}) \
+         ORDER BY project_id LIMIT {} {lock}",
+        careful::MOST
+    ))
+    .load(connection)
+    .doing("reading the quarantine")
+}
+
+/// Takes entries out; those that are refused again are entered again.
+fn leave(connection: &mut AnyConnection, run: RunId, entries: &[Entry]) -> Result<(), DbError> {
+    let these = in_sql("project_id", entries.iter().map(|entry| entry.project_id));
+    diesel::sql_query(format!("DELETE FROM sti_backfill_quarantine WHERE run_id = $1 AND {these}"))
+        .bind::<BigInt, _>(run.0)
+        .execute(connection)
+        .doing("taking projects out of quarantine")
+        .map(drop)
+}
+
+/// A chunk whose counts, added to the run's, say where its projects stand now: what left the quarantine is taken from
+/// the errors.
+fn record(
+    connection: &mut AnyConnection,
+    run: RunId,
+    owner: &Owner,
+    entries: &[Entry],
+    filled: &Filled,
+    through: ProjectId,
+) -> Result<i64, BackfillError> {
+    #[derive(diesel::QueryableByName)]
+    struct Inserted {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+    }
+    let errors = |kind: Kind, refused: &[Refused]| {
+        let before = entries.iter().filter(|entry| entry.kind == kind.as_str()).count();
+        let now = refused.iter().filter(|refused| refused.kind == kind).count();
+        now as i64 - before as i64
+    };
+    let mut totals = Totals::from(filled);
+    totals.error = PerKind {
+        school: errors(Kind::School, &filled.refused),
+        self_study: errors(Kind::SelfStudy, &filled.refused),
+    };
+    totals.locked = filled.outcome.locked + totals.error.total();
+    let now = dialect::backend(connection).now();
+    let inserted: Inserted = diesel::sql_query(format!(
+        "INSERT INTO sti_backfill_chunk (run_id, sweep, number, through_id, state, token, owner, lease_expires_at) \
+         SELECT $1, $2, COALESCE(max(number), 0) + 1, $3, 'leased', '', $4, {now} \
+         FROM sti_backfill_chunk WHERE run_id = $1 AND sweep = $2 RETURNING id"
+    ))
+    .bind::<BigInt, _>(run.0)
+    .bind::<Integer, _>(SWEEP)
+    .bind::<DbUuid, _>(through)
+    .bind::<Text, _>(owner.to_string())
+    .get_result(connection)
+    .doing("entering a retry into the ledger")?;
+    let entry = LedgerEntry { chunk: inserted.id, number: 0, token: "" };
+    chunk::record(connection, entry, &totals, Duration::ZERO)?;
+    Ok(inserted.id)
+}
