@@ -1,9 +1,11 @@
 //! The backfill, on both backends.
 
+mod faults;
 mod fixture;
 mod interleaving;
 mod lag;
 mod ledger;
+mod outages;
 mod quarantine;
 pub(crate) mod rig;
 mod throttle;
