@@ -32,6 +32,7 @@
 mod archive;
 mod attempt;
 mod attempts;
+pub mod back_out;
 mod confirm;
 mod digest;
 mod error;
@@ -45,6 +46,7 @@ mod look;
 mod options;
 mod outcome;
 mod plan;
+pub mod purge;
 pub mod restore;
 mod waiver;
 

@@ -1,5 +1,7 @@
 //! The commands of `sti-migrate`: one file each.
 
+mod archive;
+mod back_out;
 mod drop_legacy;
 mod misfits;
 mod restore_legacy;
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     Status(status::Options),
     DropLegacy(drop_legacy::Options),
     RestoreLegacy(restore_legacy::Options),
+    Archive(archive::Options),
+    BackOut(back_out::Options),
 }
 
 impl Command {
@@ -42,6 +46,8 @@ impl Command {
             Self::Status(options) => status::run(options, common),
             Self::DropLegacy(options) => drop_legacy::run(options, common),
             Self::RestoreLegacy(options) => restore_legacy::run(options, common),
+            Self::Archive(options) => archive::run(options, common),
+            Self::BackOut(options) => back_out::run(options, common),
         }
     }
 }

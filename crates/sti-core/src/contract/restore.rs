@@ -17,18 +17,12 @@ mod error;
 mod finish;
 mod refill;
 mod settle;
-mod state;
+pub(super) mod state;
 pub(super) mod triggers;
 
 use std::time::Duration;
 
-pub use begin::Began;
-pub use columns::Widened;
-pub use error::RestoreError;
-pub use finish::{Finish, FinishOptions, finish};
-pub use refill::Refilled;
-
-use super::Retry;
+pub use super::Retry;
 use super::archive::archived;
 use super::event::DropEvent;
 pub use super::locks::Attempts;
@@ -39,9 +33,15 @@ use crate::mapping::PARENT;
 use crate::models::ProjectId;
 use crate::probe::Probe;
 use crate::verify::VerifyReport;
+pub use begin::Began;
+pub use columns::Widened;
+pub use error::RestoreError;
+pub use finish::{Finish, FinishOptions, finish};
 use refill::End;
+pub use refill::Refilled;
 use state::{Next, State};
-use triggers::Installed;
+pub use state::{Standing, standing};
+pub use triggers::Installed;
 
 /// How a restore is made.
 #[derive(Clone, Debug)]

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod back_out;
 mod backfill;
 mod catalog;
 mod contract;
 mod expand;
 mod faults;
 mod plan_errors;
+mod purge;
 mod repair;
 mod repository;
 mod restore;

@@ -3,7 +3,7 @@
 
 mod interleaving;
 mod resume;
-mod rig;
+pub(crate) mod rig;
 mod states;
 mod triggers;
 mod values;

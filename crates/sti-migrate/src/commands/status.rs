@@ -1,15 +1,17 @@
 //! `sti-migrate status`
 
+mod drops;
 mod report;
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::{Answer, Common, Exit, Report as _};
+use sti_core::contract::restore::standing;
 use sti_core::db::Access;
 use sti_core::expand;
 
 use self::report::StatusReport;
 
-/// Show the backend, the tables and migrations that are there, the last run, and the next step.
+/// Show the backend, the tables and migrations that are there, the last run, the drops, and the next step.
 ///
 /// Reads only, on any database, an empty one included. Exit code 1 means that something does not fit.
 #[derive(Debug, clap::Args)]
@@ -20,6 +22,7 @@ pub(crate) fn run(_: &Options, common: &Common) -> Answer {
     let target = common.database.resolve("sti-migrate status")?;
     let mut connection = target.connect(Access::Read)?;
     let status = expand::status(&mut connection)?;
-    StatusReport::new(&target, &status).print(common.format)?;
+    let standing = standing(&mut connection)?;
+    StatusReport::new(&target, &status, &standing).print(common.format)?;
     Ok(if status.misfits.is_empty() { Exit::Done } else { Exit::Negative })
 }

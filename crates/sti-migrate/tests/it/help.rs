@@ -9,6 +9,8 @@ fn help_texts() {
         ("help_sti_migrate_up", &["up", "--help"]),
         ("help_sti_migrate_status", &["status", "--help"]),
         ("help_sti_migrate_drop_legacy", &["drop-legacy", "--help"]),
+        ("help_sti_migrate_archive_purge", &["archive", "purge", "--help"]),
+        ("help_sti_migrate_back_out", &["back-out", "--help"]),
         ("help_sti_migrate_restore_legacy", &["restore-legacy", "--help"]),
     ] {
         snapshot(name, None, &mut sti_migrate(arguments), 0);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod archive;
+mod back_out;
 mod bad_input;
 mod drop_legacy;
 mod held;

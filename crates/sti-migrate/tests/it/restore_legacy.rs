@@ -3,4 +3,4 @@
 mod connection_lost;
 mod endings;
 mod kill;
-mod rig;
+pub(crate) mod rig;

@@ -35,6 +35,10 @@ fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     settings.add_filter(r#"(PostgreSQL|SQLite) \d+\.[^,"\n]*(, schema public)?"#, "[server]");
     settings.add_filter(r#""server_version": "[^"]*""#, r#""server_version": "[version]""#);
     settings.add_filter(r"trying again in \d+\.\d s", "trying again in [rest]");
+    settings.add_filter(r"(drop \d+ (at|of)|restored at|finished at) [0-9TZ: -]*\d(Z| UTC)", "$1 [moment]");
+    settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[moment]");
+    settings
+        .add_filter(r#""((dropped|restore_began|restored|finished)_at)": "\d[^"]*""#, r#""$1": "[moment]""#);
     settings.add_filter(r"pid \d+", "pid [pid]");
     settings.add_filter(r"\d+ s ago \([^)]*\)", "[time] ago");
     settings.add_filter(r"transaction of \d+ s", "transaction of [seconds] s");

@@ -2,9 +2,10 @@
 
 use crate::contract::event::{DropEvent, events};
 use crate::contract::restore::RestoreError;
-use crate::contract::restore::triggers::{Installed, installed};
+use crate::contract::restore::triggers::{Installed, installed, last_levelled};
 use crate::db::catalog::{self, Column};
-use crate::db::{AnyConnection, DbError};
+use crate::db::sql_types::Timestamp;
+use crate::db::{AnyConnection, DbError, read_snapshot};
 use crate::mapping::{LEGACY_COLUMNS, PARENT};
 
 /// One look at the catalogue and at the events.
@@ -31,11 +32,17 @@ pub(super) enum Next {
     Refill(DropEvent),
 }
 
+/// Every drop on record; none where our migrations have not made the tables.
+pub(in crate::contract) fn recorded(connection: &mut AnyConnection) -> Result<Vec<DropEvent>, DbError> {
+    // Made by the same migration as the columns of the event.
+    let there = catalog::relation(connection, "sti_legacy_archive")?.is_some();
+    if there { events(connection) } else { Ok(Vec::new()) }
+}
+
 impl State {
     pub(super) fn look(connection: &mut AnyConnection) -> Result<Self, DbError> {
         let columns = catalog::columns(connection, PARENT)?;
-        let recorded = catalog::relation(connection, "sti_drop_event")?.is_some();
-        let events = if recorded { events(connection)? } else { Vec::new() };
+        let events = recorded(connection)?;
         Ok(Self { columns, triggers: installed(connection)?, events })
     }
 
@@ -60,4 +67,49 @@ impl State {
             (several, _) => Err(RestoreError::SeveralOpen(several.iter().map(|event| event.id).collect())),
         }
     }
+}
+
+/// How far the drops on record have been taken back, for those who only look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Every drop on record, the oldest first.
+    pub drops: Vec<DropEvent>,
+    /// Whether all five legacy columns are there.
+    pub columns: bool,
+    /// The triggers of a restore.
+    pub triggers: Installed,
+    /// When a trigger last had something to level.
+    pub levelled_at: Option<Timestamp>,
+}
+
+impl Standing {
+    /// The drop that has not been taken back, though its columns are there or have been.
+    #[must_use]
+    pub fn under_way(&self) -> Option<&DropEvent> {
+        self.drops.iter().find(|drop| drop.is_open() && (self.columns || drop.restore_began_at.is_some()))
+    }
+
+    /// Whether everything has been taken back, and something is left to be finished.
+    #[must_use]
+    pub fn unfinished(&self) -> bool {
+        let open = self.drops.iter().any(DropEvent::is_open);
+        let finished = self.drops.iter().all(|drop| drop.finished_at.is_some());
+        !open && (!finished || self.triggers != Installed::No)
+    }
+}
+
+/// Looks. On a database without our tables there is nothing.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn standing(connection: &mut AnyConnection) -> Result<Standing, DbError> {
+    read_snapshot(connection, |connection| {
+        let state = State::look(connection)?;
+        Ok(Standing {
+            columns: state.missing().is_empty(),
+            drops: state.events,
+            triggers: state.triggers,
+            levelled_at: last_levelled(connection)?,
+        })
+    })
 }

@@ -36,7 +36,7 @@ const LEVELLED: &str = "sti_restore_levelled";
 
 /// How many of the triggers are there, and fire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::contract) enum Installed {
+pub enum Installed {
     /// None.
     No,
     /// Some, or some that are disabled: somebody else took the others away.

@@ -3,22 +3,25 @@
 use serde::Serialize;
 use sti_cli::{Document, Table, Target, number};
 use sti_core::backfill::{LastRun, RunState, Scope, Totals};
+use sti_core::contract::restore::Standing;
 use sti_core::db::Backend;
 use sti_core::db::sql_types::Timestamp;
 use sti_core::expand::{LegacyColumns, Status, TableStatus};
 use sti_core::mapping::LEGACY_COLUMNS;
 
+use super::drops::{self, DropJson};
 use crate::commands::misfits::MisfitJson;
 
 /// The state of a database.
 pub(super) struct StatusReport<'s> {
     target: String,
     status: &'s Status,
+    standing: &'s Standing,
 }
 
 impl<'s> StatusReport<'s> {
-    pub(super) fn new(target: &Target, status: &'s Status) -> Self {
-        Self { target: target.url.to_string(), status }
+    pub(super) fn new(target: &Target, status: &'s Status, standing: &'s Standing) -> Self {
+        Self { target: target.url.to_string(), status, standing }
     }
 
     fn server(&self) -> String {
@@ -53,6 +56,13 @@ impl<'s> StatusReport<'s> {
             let state = if migration.applied { "applied" } else { "pending" };
             table.row([format!("{}_{}", migration.version, migration.name), state.to_owned()])
         })
+    }
+
+    /// Why, and the commands. What does not fit comes first, then a restore.
+    fn next(&self) -> (&'static str, &'static [&'static str]) {
+        let step = self.status.next_step;
+        let of_restore = if self.status.misfits.is_empty() { drops::next(self.standing) } else { None };
+        of_restore.unwrap_or_else(|| (step.reason(), step.commands(self.status.last_run.as_ref())))
     }
 
     fn own_tables(&self) -> String {
@@ -90,17 +100,18 @@ impl sti_cli::Report for StatusReport<'_> {
             document = document.heading("Notes").list(status.notes.iter().map(ToString::to_string));
         }
         document = last_run(document.heading("Last run"), status.last_run.as_ref());
-        let reason = status.next_step.reason();
+        let drops = drops::lines(self.standing);
+        if !drops.is_empty() {
+            document = document.heading("Drops of the legacy columns").list(drops);
+        }
+        let (reason, commands) = self.next();
         let document = document.heading("Next step").paragraph(capitalised(reason));
-        status
-            .next_step
-            .commands(status.last_run.as_ref())
-            .iter()
-            .fold(document, |document, command| document.command(*command))
+        commands.iter().fold(document, |document, command| document.command(*command))
     }
 
     fn json(&self) -> serde_json::Result<serde_json::Value> {
         let status = self.status;
+        let (reason, commands) = self.next();
         let (legacy_columns, missing) = match &status.legacy {
             LegacyColumns::Present => ("present", &[][..]),
             LegacyColumns::Dropped => ("dropped", &[][..]),
@@ -126,10 +137,9 @@ impl sti_cli::Report for StatusReport<'_> {
             misfits: status.misfits.iter().map(MisfitJson::from).collect(),
             notes: status.notes.iter().map(ToString::to_string).collect(),
             last_run: status.last_run.as_ref().map(run_json),
-            next_step: NextJson {
-                reason: status.next_step.reason(),
-                commands: status.next_step.commands(status.last_run.as_ref()),
-            },
+            drops: drops::json(self.standing),
+            restore_triggers: drops::triggers(self.standing),
+            next_step: NextJson { reason, commands },
         })
     }
 }
@@ -188,7 +198,7 @@ fn last_run(document: Document, run: Option<&LastRun>) -> Document {
 }
 
 /// A moment of the database's clock, to the second.
-fn moment(at: Timestamp) -> String {
+pub(super) fn moment(at: Timestamp) -> String {
     at.0.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -213,6 +223,9 @@ struct Json<'s> {
     misfits: Vec<MisfitJson>,
     notes: Vec<String>,
     last_run: Option<RunJson<'s>>,
+    drops: Vec<DropJson<'s>>,
+    /// `none`, `some` or `all`.
+    restore_triggers: &'static str,
     next_step: NextJson,
 }
 

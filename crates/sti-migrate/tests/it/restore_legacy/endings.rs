@@ -18,11 +18,17 @@ both_backends! {
 
 fn done_and_finished(database: &TestDatabase) {
     let values = dropped(database);
+    let status = |name: &str| snapshot(name, Some(database), &mut on(database, &["status"]), 0);
+    status("status_dropped");
     snapshot("finish_refused", Some(database), &mut restore_legacy(database, &["--finish"]), 1);
     snapshot("restore_done", Some(database), &mut restore_legacy(database, &["--chunk", "2"]), 0);
     assert_eq!(legacy(database), values);
+    status("status_restored");
     snapshot_formats("restore_already", database, &["restore-legacy"], 0);
     snapshot("finish_done", Some(database), &mut restore_legacy(database, &["--finish"]), 0);
+    status("status_finished");
+    let json_name = named("status_finished_json", database);
+    snapshot(&json_name, Some(database), on(database, &["status"]).args(["--format", "json"]), 0);
     snapshot_formats("finish_already", database, &["restore-legacy", "--finish"], 0);
     snapshot("restore_already_finished", Some(database), &mut restore_legacy(database, &[]), 0);
 }
@@ -47,6 +53,7 @@ fn not_equal_after_the_refill(database: &TestDatabase) {
     snapshot("restore_not_verified", Some(database), &mut restore_legacy(database, &[]), 1);
     let json_name = named("restore_not_verified_json", database);
     snapshot(&json_name, Some(database), restore_legacy(database, &[]).args(["--format", "json"]), 1);
+    snapshot("status_not_verified", Some(database), &mut on(database, &["status"]), 0);
     assert_eq!(on(database, &["restore-legacy", "--finish"]).output().unwrap().status.code(), Some(1));
     // What it says is what helps; the row that somebody deleted is made anew, and empty.
     database.execute(

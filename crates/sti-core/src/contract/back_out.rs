@@ -1,0 +1,192 @@
+//! Backing out before the drop: the subtype tables are emptied, and the legacy columns are all that there is again.
+//!
+//! A row goes only if the legacy columns hold exactly what it holds, and nothing points at it; that is asked again for
+//! each row under the lock under which it is deleted. So nothing is lost whoever writes meanwhile, and it may be done in
+//! chunks: rows that are gone after a half of it are rows that a backfill makes again.
+
+mod chunk;
+mod plan;
+
+use crate::db::dialect::{self, Limits, LockHolder};
+use crate::db::error::{Doing as _, Fault};
+use crate::db::{AnyConnection, DbError, Failed, retry};
+use crate::keyset::Keyset;
+use crate::models::{Kind, PerKind, ProjectId};
+use crate::probe::Probe;
+use crate::verify::VerifyError;
+
+use chunk::{Job, Undone};
+
+pub use plan::{BackOutPlan, Blocker, Obstacle, SAMPLE, plan};
+
+/// How it is done.
+#[derive(Clone, Debug, Default)]
+pub struct BackOutOptions {
+    /// The digest of the plan that somebody has read ([`BackOutPlan::digest`]).
+    pub confirm: String,
+    /// For tests.
+    pub probe: Probe,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackOut {
+    /// It did not begin; nothing was changed. The reasons are [`BackOutPlan::blockers`], or, without any, the digest.
+    Refused(Box<BackOutPlan>),
+    /// It was carried out, wholly or up to a row that must not go.
+    Done(BackedOut),
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackedOut {
+    /// The plan that was confirmed.
+    pub plan: Box<BackOutPlan>,
+    /// Rows that were deleted.
+    pub deleted: PerKind,
+    /// Rows that are there afterwards: those that came since, and those that must not go.
+    pub left: PerKind,
+    /// Rows that came up on the way and must not go; their chunk was rolled back, and it ended there.
+    pub stopped_by: Option<Blocker>,
+}
+
+/// Why it could not be planned, or did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BackOutError {
+    /// The database failed while a chunk was at work. That chunk was rolled back; those before it stay.
+    #[error("{source}; deleted before: {} rows; the same command, with a new digest, goes on", deleted.total())]
+    Stopped {
+        /// Rows that were deleted.
+        deleted: PerKind,
+        /// Who held a lock right after.
+        holders: Vec<LockHolder>,
+        /// What the database said.
+        source: DbError,
+    },
+    /// The connection was lost at the COMMIT of a chunk.
+    #[error(
+        "the connection was lost at COMMIT ({source}); deleted before: {} rows, and either one chunk more or not: \
+         plan it again to see what is left", deleted.total()
+    )]
+    Unknown {
+        /// Rows that were deleted before.
+        deleted: PerKind,
+        /// What the database said.
+        source: DbError,
+    },
+    /// A row changed although it was locked.
+    #[error("a chunk was to delete {expected} rows and deleted {found}; it was rolled back, run it again")]
+    Interfered {
+        /// Rows that the second look decided on.
+        expected: i64,
+        /// Rows that were deleted.
+        found: i64,
+    },
+    /// The two sides could not be compared.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// Whatever the database says.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<diesel::result::Error> for BackOutError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// Empties the subtype tables, if `options.confirm` is the digest of the plan of now.
+///
+/// Each chunk is a transaction that keeps other `sti-migrate`s out, locks its projects and their subtype rows in the
+/// order of their ids, and looks again. A run of the backfill that is not at work is given up first.
+///
+/// # Errors
+/// [`BackOutError`]. Rows that were deleted before stay deleted: the legacy columns hold what they held.
+pub fn execute(connection: &mut AnyConnection, options: &BackOutOptions) -> Result<BackOut, BackOutError> {
+    let plan = Box::new(plan(connection)?);
+    if !plan.blockers.is_empty() || plan.digest != options.confirm {
+        return Ok(BackOut::Refused(plan));
+    }
+    let lock = dialect::lock_limit(connection, chunk::LOCK_LIMIT).doing("reading deadlock_timeout")?;
+    let job = Job {
+        limits: Limits { lock, statement: chunk::STATEMENT_LIMIT },
+        pointers: plan.pointers.clone(),
+        probe: &options.probe,
+    };
+    let mut done =
+        BackedOut { plan, deleted: PerKind::default(), left: PerKind::default(), stopped_by: None };
+    done.one(connection, &job, None)?;
+    for kind in Kind::ALL {
+        done.walk(connection, &job, kind)?;
+    }
+    for kind in Kind::ALL {
+        done.left.add(kind, crate::db::catalog::count(connection, kind.table())?);
+    }
+    Ok(BackOut::Done(done))
+}
+
+impl BackedOut {
+    /// Whether both tables are empty.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.left.total() == 0 && self.stopped_by.is_none()
+    }
+
+    fn walk(
+        &mut self,
+        connection: &mut AnyConnection,
+        job: &Job<'_>,
+        kind: Kind,
+    ) -> Result<(), BackOutError> {
+        let mut walk = Some(Keyset::from_start());
+        while let Some(here) = walk.filter(|_| self.stopped_by.is_none()) {
+            let ids = chunk::next(connection, kind, here)?;
+            if !ids.is_empty() {
+                self.one(connection, job, Some((kind, &ids)))?;
+            }
+            walk = here.behind(ids, chunk::CHUNK);
+        }
+        Ok(())
+    }
+
+    /// One chunk; without one, the transaction that gives up the run.
+    fn one(
+        &mut self,
+        connection: &mut AnyConnection,
+        job: &Job<'_>,
+        chunk: Option<(Kind, &[ProjectId])>,
+    ) -> Result<(), BackOutError> {
+        let mut retried = 0;
+        loop {
+            let source: DbError = match chunk::run(connection, job, chunk) {
+                Ok(deleted) => {
+                    if let Some((kind, _)) = chunk {
+                        self.deleted.add(kind, deleted);
+                    }
+                    return Ok(());
+                }
+                Err(Failed::Body(Undone::Blocked(blocker))) => {
+                    self.stopped_by = Some(blocker);
+                    return Ok(());
+                }
+                Err(Failed::Body(Undone::Interfered { expected, found })) => {
+                    return Err(BackOutError::Interfered { expected, found });
+                }
+                Err(Failed::Commit(error)) if Fault::of(&error) == Fault::ConnectionLost => {
+                    return Err(BackOutError::Unknown { deleted: self.deleted, source: error.into() });
+                }
+                Err(Failed::Body(Undone::Database(error))) => error,
+                Err(Failed::Begin(error) | Failed::Commit(error)) => error.into(),
+            };
+            let passes =
+                matches!(source.fault(), Fault::Transient | Fault::LockTimeout | Fault::StatementTimeout);
+            if !passes || retried >= retry::RETRIES {
+                let holders = if passes { chunk::holders(connection)? } else { Vec::new() };
+                return Err(BackOutError::Stopped { deleted: self.deleted, holders, source });
+            }
+            retried += 1;
+            std::thread::sleep(retry::rest(retried));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Purging the archive of a drop: the only way in which archived values go.
+//!
+//! Only the archive of a drop that is restored and finished may go, and only while the legacy columns are there: after a
+//! drop its archive is the only copy of what no subtype row holds. Even then it may hold values that are nowhere else
+//! any more (of projects that were deleted, and values that were changed since): the plan counts them.
+
+use diesel::RunQueryDsl as _;
+use diesel::sql_types::BigInt;
+use sha2::{Digest as _, Sha256};
+
+use super::digest::{VERSION, short};
+use super::event::DropEvent;
+use super::locks::{AsDbError, Attempts, Tables, Undone, under_locks};
+use super::restore::state::recorded;
+use super::restore::triggers::{self, Installed};
+use crate::db::dialect::{self, LockHolder};
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, DbError, catalog, identity, read_snapshot};
+use crate::mapping::{LEGACY_COLUMNS, PARENT};
+
+/// Rows that go in one transaction.
+const CHUNK: u32 = 10_000;
+
+/// What a purge would take away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurgePlan {
+    /// The drop.
+    pub event: DropEvent,
+    /// Rows of the archive.
+    pub rows: i64,
+    /// Those of them whose project has been deleted.
+    pub projects_gone: i64,
+    /// Those whose project is there, with a value, neither NULL nor `''`, that its legacy column does not hold. Not
+    /// counted while the columns are gone.
+    pub changed_since: i64,
+    /// Why it may not be purged; `None` if it may.
+    pub refusal: Option<PurgeRefusal>,
+    /// What confirms this plan: 12 hex digits, the same as long as database, version and figures are.
+    pub digest: String,
+}
+
+/// Why an archive may not be purged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PurgeRefusal {
+    /// The drop is not restored: this archive is the only copy.
+    NotRestored,
+    /// It is restored, and the triggers of the restore are still there.
+    NotFinished,
+    /// Another drop, the one with this id, is not restored: until it is, no archive goes.
+    OtherOpen(i64),
+    /// Legacy columns are missing.
+    ColumnsMissing,
+}
+
+/// What came of a purge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// It did not begin; nothing was changed. The reason is [`PurgePlan::refusal`], or, without one, the digest.
+    Refused(Box<PurgePlan>),
+    /// All rows are gone.
+    Done {
+        /// The plan that was confirmed.
+        plan: Box<PurgePlan>,
+        /// Rows that were deleted.
+        deleted: i64,
+    },
+}
+
+/// Why a purge could not be planned, or did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// There is no such drop.
+    #[error("no drop {event} is on record: `sti-migrate archive list` shows those that are")]
+    NoSuchEvent {
+        /// The id that was given.
+        event: i64,
+    },
+    /// Something has changed since the purge began; the rows that were deleted before stay deleted.
+    #[error(
+        "stopped after {deleted} rows: a drop or a restore began meanwhile; `sti-migrate status` shows it"
+    )]
+    Overtaken {
+        /// Rows that were deleted.
+        deleted: i64,
+    },
+    /// The lock against other `sti-migrate`s was not to be had.
+    #[error(
+        "stopped after {deleted} rows: another sti-migrate is at work ({source}); run the same command again"
+    )]
+    Locked {
+        /// Rows that were deleted.
+        deleted: i64,
+        /// Who held it.
+        holders: Vec<LockHolder>,
+        /// What the database said.
+        source: DbError,
+    },
+    /// The connection was lost at a COMMIT.
+    #[error(
+        "the connection was lost at COMMIT ({0}): rows are gone, or some are left; plan it again to see how many"
+    )]
+    Unknown(DbError),
+    /// Whatever the database says.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<diesel::result::Error> for PurgeError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+impl AsDbError for PurgeError {
+    fn as_db_error(&self) -> Option<&DbError> {
+        if let Self::Db(error) = self { Some(error) } else { None }
+    }
+
+    fn into_db_error(self) -> Result<DbError, Self> {
+        if let Self::Db(error) = self { Ok(error) } else { Err(self) }
+    }
+}
+
+/// An event, and how many rows its archive holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// The drop.
+    pub event: DropEvent,
+    /// Rows of its archive that are there.
+    pub rows: i64,
+}
+
+/// Every drop on record with its archive, in one snapshot.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn archives(connection: &mut AnyConnection) -> Result<Vec<Archive>, DbError> {
+    read_snapshot(connection, |connection| {
+        let mut archives = Vec::new();
+        for event in recorded(connection)? {
+            let rows = super::archive::archived(connection, event.id)?;
+            archives.push(Archive { event, rows });
+        }
+        Ok(archives)
+    })
+}
+
+/// What a purge of the archive of drop `event` would take away. Reads one snapshot and changes nothing.
+///
+/// # Errors
+/// [`PurgeError::NoSuchEvent`], or whatever the database says.
+pub fn plan(connection: &mut AnyConnection, event: i64) -> Result<PurgePlan, PurgeError> {
+    read_snapshot(connection, |connection| {
+        let all = recorded(connection)?;
+        let Some(found) = all.iter().find(|found| found.id == event) else {
+            return Err(PurgeError::NoSuchEvent { event });
+        };
+        let complete = columns_are_there(connection)?;
+        let figures = figures(connection, event, complete)?;
+        let refusal = refusal(connection, &all, found, complete)?;
+        let identity = identity::identity(connection)?;
+        let said = format!(
+            "sti archive purge\n{identity}\n{VERSION}\n{event} {:?}\n{} {} {}\n",
+            found.dropped_at, figures.archived, figures.gone, figures.changed
+        );
+        Ok(PurgePlan {
+            event: found.clone(),
+            rows: figures.archived,
+            projects_gone: figures.gone,
+            changed_since: figures.changed,
+            refusal,
+            digest: short(&Sha256::digest(said)),
+        })
+    })
+}
+
+/// Deletes the archive of drop `event`, if `confirm` is the digest of the plan of now; chunk by chunk, each in a
+/// transaction that keeps other `sti-migrate`s out and asks again whether it may.
+///
+/// # Errors
+/// [`PurgeError`]. Rows that were deleted before stay deleted; a new plan shows what is left.
+pub fn execute(connection: &mut AnyConnection, event: i64, confirm: &str) -> Result<Purge, PurgeError> {
+    let plan = Box::new(plan(connection, event)?);
+    if plan.refusal.is_some() || plan.digest != confirm {
+        return Ok(Purge::Refused(plan));
+    }
+    let mut deleted = 0;
+    loop {
+        let chunk = under_locks(connection, Tables::None, Attempts::default(), &mut |_| {}, |connection| {
+            delete(connection, event)
+        });
+        match chunk {
+            Ok((Some(0), _)) => return Ok(Purge::Done { plan, deleted }),
+            Ok((Some(rows), _)) => deleted += rows,
+            Ok((None, _)) => return Err(PurgeError::Overtaken { deleted }),
+            Err(Undone::Locked { holders, source, .. }) => {
+                return Err(PurgeError::Locked { deleted, holders, source });
+            }
+            Err(Undone::Unknown(source)) => return Err(PurgeError::Unknown(source)),
+            Err(Undone::Failed(error)) => return Err(error),
+        }
+    }
+}
+
+/// Deletes one chunk; `None` if that is not allowed any more.
+fn delete(connection: &mut AnyConnection, event: i64) -> Result<Option<i64>, PurgeError> {
+    let all = recorded(connection)?;
+    let Some(found) = all.iter().find(|found| found.id == event) else {
+        return Err(PurgeError::NoSuchEvent { event });
+    };
+    let complete = columns_are_there(connection)?;
+    if refusal(connection, &all, found, complete)?.is_some() {
+        return Ok(None);
+    }
+    let rows = diesel::sql_query(format!(
+        "DELETE FROM sti_legacy_archive WHERE event_id = $1 AND project_id IN \
+         (SELECT project_id FROM sti_legacy_archive WHERE event_id = $2 ORDER BY project_id LIMIT {CHUNK})"
+    ))
+    .bind::<BigInt, _>(event)
+    .bind::<BigInt, _>(event)
+    .execute(connection)
+    .doing("deleting rows of sti_legacy_archive")?;
+    Ok(Some(i64::try_from(rows).unwrap_or(i64::MAX)))
+}
+
+fn columns_are_there(connection: &mut AnyConnection) -> Result<bool, DbError> {
+    let columns = catalog::columns(connection, PARENT)?;
+    Ok(LEGACY_COLUMNS.iter().all(|name| columns.iter().any(|column| column.name == *name)))
+}
+
+fn refusal(
+    connection: &mut AnyConnection,
+    all: &[DropEvent],
+    event: &DropEvent,
+    columns_are_there: bool,
+) -> Result<Option<PurgeRefusal>, DbError> {
+    if event.is_open() {
+        return Ok(Some(PurgeRefusal::NotRestored));
+    }
+    if let Some(open) = all.iter().find(|event| event.is_open()) {
+        return Ok(Some(PurgeRefusal::OtherOpen(open.id)));
+    }
+    if !columns_are_there {
+        return Ok(Some(PurgeRefusal::ColumnsMissing));
+    }
+    let triggers = triggers::installed(connection)? != Installed::No;
+    Ok((triggers || event.finished_at.is_none()).then_some(PurgeRefusal::NotFinished))
+}
+
+#[derive(Clone, Copy, Debug, diesel::QueryableByName)]
+struct Figures {
+    #[diesel(sql_type = BigInt)]
+    archived: i64,
+    #[diesel(sql_type = BigInt)]
+    gone: i64,
+    #[diesel(sql_type = BigInt)]
+    changed: i64,
+}
+
+fn figures(connection: &mut AnyConnection, event: i64, with_columns: bool) -> Result<Figures, DbError> {
+    let exact = dialect::backend(connection).exact();
+    let differs = LEGACY_COLUMNS
+        .map(|c| format!("(a.{c} {exact} <> '' AND a.{c} {exact} IS DISTINCT FROM p.{c} {exact})"))
+        .join(" OR ");
+    let changed = if with_columns { format!("p.id IS NOT NULL AND ({differs})") } else { "1 = 0".to_owned() };
+    let sum = |condition: &str| {
+        format!("CAST(COALESCE(sum(CASE WHEN {condition} THEN 1 ELSE 0 END), 0) AS bigint)")
+    };
+    diesel::sql_query(format!(
+        "SELECT count(*) AS archived, {} AS gone, {} AS changed FROM sti_legacy_archive a \
+         LEFT JOIN {PARENT} p ON p.id = a.project_id WHERE a.event_id = $1",
+        sum("p.id IS NULL"),
+        sum(&changed)
+    ))
+    .bind::<BigInt, _>(event)
+    .get_result(connection)
+    .doing("comparing the archive with the legacy columns")
+}

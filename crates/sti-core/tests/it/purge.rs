@@ -1,0 +1,113 @@
+//! Purging an archive: never the only copy.
+
+use sti_core::both_backends;
+use sti_core::contract::purge::{Purge, PurgeError, PurgePlan, PurgeRefusal, archives, execute, plan};
+use sti_core::models::Kind::School;
+use sti_core::test_support::TestDatabase;
+
+use crate::repository::rig::{drop_columns, insert, insert_row, migrate, owner};
+use crate::restore::rig::{drop_by_hand, finished, legacy_digest, restored};
+
+both_backends! {
+    only_when_it_is_restored_and_finished,
+    never_while_another_drop_is_open,
+    never_while_columns_are_missing,
+    it_says_what_is_nowhere_else,
+    another_digest_is_a_refusal,
+    no_such_drop,
+}
+
+fn plant(database: &TestDatabase) {
+    migrate(database);
+    insert(database, 1, "school", [Some("a"), None, Some(""), None, None]);
+    insert_row(database, School, 1, &["a", "", ""]);
+    insert(database, 2, "other", [Some("b"), None, None, None, None]);
+    insert(database, 3, "other", [Some("c"), None, None, None, None]);
+}
+
+fn planned(database: &TestDatabase) -> PurgePlan {
+    plan(&mut owner(database), 1).unwrap()
+}
+
+/// Plans, confirms and executes.
+fn purged(database: &TestDatabase) -> Purge {
+    execute(&mut owner(database), 1, &planned(database).digest).unwrap()
+}
+
+#[track_caller]
+fn refused(database: &TestDatabase, expected: PurgeRefusal) {
+    let before = database.count("sti_legacy_archive");
+    let Purge::Refused(plan) = purged(database) else { panic!("not refused") };
+    assert_eq!(plan.refusal, Some(expected));
+    assert_eq!(database.count("sti_legacy_archive"), before);
+}
+
+fn only_when_it_is_restored_and_finished(database: &TestDatabase) {
+    plant(database);
+    drop_by_hand(database);
+    refused(database, PurgeRefusal::NotRestored);
+    restored(database);
+    refused(database, PurgeRefusal::NotFinished);
+    finished(database);
+    let before = legacy_digest(database);
+    let Purge::Done { plan, deleted } = purged(database) else { panic!("refused") };
+    assert_eq!((plan.rows, deleted), (3, 3));
+    assert_eq!(database.count("sti_legacy_archive"), 0);
+    assert_eq!(legacy_digest(database), before);
+    let Purge::Done { deleted: 0, .. } = purged(database) else { panic!("again?") };
+    let archives = archives(&mut owner(database)).unwrap();
+    assert_eq!((archives.len(), archives[0].rows, archives[0].event.archived), (1, 0, Some(3)));
+}
+
+fn never_while_another_drop_is_open(database: &TestDatabase) {
+    plant(database);
+    drop_by_hand(database);
+    restored(database);
+    finished(database);
+    drop_by_hand(database);
+    refused(database, PurgeRefusal::OtherOpen(2));
+}
+
+fn never_while_columns_are_missing(database: &TestDatabase) {
+    plant(database);
+    drop_by_hand(database);
+    restored(database);
+    finished(database);
+    drop_columns(database, &["course_code"]);
+    refused(database, PurgeRefusal::ColumnsMissing);
+}
+
+fn it_says_what_is_nowhere_else(database: &TestDatabase) {
+    plant(database);
+    drop_by_hand(database);
+    database.execute(
+        "UPDATE projects_schoolproject SET course_name = 'new'; \
+         DELETE FROM projects_project WHERE id = '00000000000000000000000000000002'",
+    );
+    restored(database);
+    finished(database);
+    let plan = planned(database);
+    assert_eq!((plan.rows, plan.projects_gone, plan.changed_since), (3, 1, 1));
+}
+
+fn another_digest_is_a_refusal(database: &TestDatabase) {
+    plant(database);
+    drop_by_hand(database);
+    restored(database);
+    finished(database);
+    let Purge::Refused(plan) = execute(&mut owner(database), 1, "0123456789ab").unwrap() else {
+        panic!("done")
+    };
+    assert_eq!(plan.refusal, None);
+    assert_eq!(database.count("sti_legacy_archive"), 3);
+}
+
+fn no_such_drop(database: &TestDatabase) {
+    plant(database);
+    let error = plan(&mut owner(database), 7).unwrap_err();
+    assert!(matches!(error, PurgeError::NoSuchEvent { event: 7 }), "{error}");
+    let empty = crate::repository::rig::another(database);
+    let error = plan(&mut owner(&empty), 1).unwrap_err();
+    assert!(matches!(error, PurgeError::NoSuchEvent { event: 1 }), "{error}");
+    assert!(archives(&mut owner(&empty)).unwrap().is_empty());
+}

@@ -1,0 +1,77 @@
+//! `sti-migrate back-out`
+
+mod report;
+
+use sti_cli::answer::EXIT_CODES;
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, digest};
+use sti_core::contract::back_out::{BackOut, BackOutError, BackOutOptions, execute, plan};
+use sti_core::db::{Access, Fault};
+
+use self::report::{BackOutReport, Stage};
+
+/// Empty the subtype tables before the drop: back to the legacy columns alone.
+///
+/// Without --execute it shows how many rows would go and what stands in the way, and changes nothing. A row goes only if
+/// the legacy columns hold exactly what it holds and no pointer refers to it; that is asked again for each row under the
+/// lock under which it is deleted, in chunks. The projects themselves and their legacy columns are not touched.
+///
+/// Refused after a drop, while one is being restored, and while a backfill is at work. Set every service to
+/// ENABLE_STI=false before: one in subtype mode shows empty fields where the rows are gone, and one in dual or subtype
+/// mode makes rows anew.
+///
+/// To undo it: sti backfill.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Options {
+    /// Delete the rows. Needs --confirm.
+    #[arg(long, requires = "confirm")]
+    execute: bool,
+    /// The digest that the plan shows. Nothing is done if the plan of now is another one.
+    #[arg(long, value_name = "DIGEST", requires = "execute", value_parser = digest::parse)]
+    confirm: Option<String>,
+}
+
+pub(crate) fn run(options: &Options, common: &Common) -> Answer {
+    let target = common.database.resolve("sti-migrate back-out")?;
+    match &options.confirm {
+        None => show(common, &target),
+        Some(digest) => carry_out(common, &target, digest),
+    }
+}
+
+fn show(common: &Common, target: &Target) -> Answer {
+    let plan = plan(&mut target.connect(Access::Read)?)?;
+    BackOutReport::new(target, Stage::Shown(&plan)).print(common.format)?;
+    Ok(if plan.blockers.is_empty() { Exit::Done } else { Exit::Negative })
+}
+
+fn carry_out(common: &Common, target: &Target, digest: &str) -> Answer {
+    let how = BackOutOptions { confirm: digest.to_owned(), ..BackOutOptions::default() };
+    let outcome = execute(&mut target.connect(Access::Write)?, &how).map_err(|error| failure(&error))?;
+    BackOutReport::new(target, Stage::Done(&outcome)).print(common.format)?;
+    Ok(match outcome {
+        BackOut::Done(done) if done.is_complete() => Exit::Done,
+        BackOut::Done(_) | BackOut::Refused(_) => Exit::Negative,
+    })
+}
+
+fn failure(error: &BackOutError) -> Failure {
+    let exit = match error {
+        BackOutError::Unknown { .. } => Exit::Unknown,
+        BackOutError::Interfered { .. } => Exit::Stopped,
+        BackOutError::Stopped { source, .. } => match source.fault() {
+            Fault::LockTimeout | Fault::Transient | Fault::StatementTimeout | Fault::ConnectionLost => {
+                Exit::Stopped
+            }
+            _ => Exit::Failed,
+        },
+        BackOutError::Verify(_) | BackOutError::Db(_) => Exit::Failed,
+    };
+    let mut message = error.to_string();
+    if let BackOutError::Stopped { holders, .. } = error {
+        for holder in holders {
+            message = format!("{message}\n{holder}");
+        }
+    }
+    Failure { exit, message }
+}
