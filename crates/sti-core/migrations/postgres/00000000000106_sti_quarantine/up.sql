@@ -8,9 +8,9 @@ CREATE TABLE sti_backfill_quarantine (
     -- The chunk that met it last.
     chunk_id bigint NOT NULL REFERENCES sti_backfill_chunk (id),
     -- school or self_study: whose row it was to be.
-    kind varchar(20) NOT NULL,
+    kind text NOT NULL,
     -- What kind of rule it broke, as in check_violation.
-    class varchar(40) NOT NULL,
+    class text NOT NULL,
     -- What the database said, without the detail that quotes the row.
     message text NOT NULL,
     at timestamp with time zone NOT NULL,
