@@ -26,6 +26,9 @@ use versions::Wanted;
 /// How many tests of one binary run at a time.
 const THREADS: &str = "RUST_TEST_THREADS";
 
+/// How often a process is killed at random.
+const KILLS: &str = "STI_TEST_KILLS";
+
 /// Run all tests on PostgreSQL and SQLite.
 ///
 /// Starts a server on a socket in a temporary folder, runs `cargo test --workspace` and stops the server, once for
@@ -47,6 +50,9 @@ pub(crate) struct Options {
     /// A folder that holds `initdb` and `postgres`, of whatever version; may be given more than once.
     #[arg(long, value_name = "DIR")]
     postgres_bin: Vec<PathBuf>,
+    /// The long form: processes are killed at random 200 times instead of 20, on each backend.
+    #[arg(long)]
+    long: bool,
     /// What `cargo test` gets, such as `-- -p sti-core --test it repository` (then the checks of a whole run
     /// are left out).
     #[arg(last = true)]
@@ -59,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let mut rows = Vec::new();
     for source in sources {
         let name = source.to_string();
-        rows.push(match run_on(source, &options.cargo) {
+        rows.push(match run_on(source, options) {
             Ok(row) => row,
             Err(failure) => {
                 eprintln!("error: {failure}");
@@ -72,14 +78,14 @@ pub(crate) fn run(options: &Options) -> Outcome {
 }
 
 /// One run of everything, on one server.
-fn run_on(source: Source, cargo: &[OsString]) -> Result<Row, Failure> {
-    let whole = cargo.is_empty();
+fn run_on(source: Source, options: &Options) -> Result<Row, Failure> {
+    let whole = options.cargo.is_empty();
     let server = server::start(source)?;
     let notes = tempfile::tempdir().map_err(Failure::during("make a temporary folder"))?;
     let references = notes.path().join("snapshots");
 
     let began = Instant::now();
-    let (status, results) = watch(command(&server, cargo, &references))?;
+    let (status, results) = watch(command(&server, options, &references))?;
     let seconds = began.elapsed().as_secs();
     let version = server.version.split_whitespace().next().unwrap_or_default().to_owned();
     drop(server);
@@ -95,7 +101,8 @@ fn run_on(source: Source, cargo: &[OsString]) -> Result<Row, Failure> {
     Ok(Row { version, results, seconds, verdict })
 }
 
-fn command(server: &TestServer, words: &[OsString], references: &std::path::Path) -> Command {
+fn command(server: &TestServer, options: &Options, references: &std::path::Path) -> Command {
+    let words = &options.cargo;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg("test");
     if !words.iter().any(|word| word == "-p" || word == "--package") {
@@ -111,6 +118,9 @@ fn command(server: &TestServer, words: &[OsString], references: &std::path::Path
     if env::var_os(THREADS).is_none() {
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         cargo.env(THREADS, (3 * processors).to_string());
+    }
+    if options.long {
+        cargo.env(KILLS, "200");
     }
     // For the tests that crash or configure a server of their own.
     cargo.env(BINARIES_VARIABLE, server.binaries.folder());

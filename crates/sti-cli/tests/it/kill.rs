@@ -7,13 +7,13 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
+use sti_core::test_support::{Session, TestDatabase, check_ledger, wait_until_it_waits};
 
 use crate::rig::{json, migrate, sti_on};
 
 /// Where the process is killed, in its fifth chunk.
 #[derive(Clone, Copy, Debug)]
-enum Point {
+pub(crate) enum Point {
     /// The chunk has its lease in the ledger's transaction, which is not committed.
     Lease,
     /// Some rows of the chunk are inserted.
@@ -24,10 +24,10 @@ enum Point {
     Commit,
 }
 
-const CHUNK: [&str; 5] = ["backfill", "--chunk", "500", "--format", "json"];
+pub(crate) const CHUNK: [&str; 5] = ["backfill", "--chunk", "500", "--format", "json"];
 const HELD: &str = "5";
 
-fn hold_postgres(database: &TestDatabase, point: Point) {
+pub(crate) fn hold_postgres(database: &TestDatabase, point: Point) {
     let (table, when, event, condition) = match point {
         Point::Lease => ("sti_backfill_chunk", "", "BEFORE INSERT", format!("NEW.number = {HELD}")),
         // The ids of the fixture are random: the fifth chunk of twenty holds those from about 0x33 to 0x40.
@@ -48,7 +48,7 @@ fn hold_postgres(database: &TestDatabase, point: Point) {
     ));
 }
 
-fn hold_sqlite(database: &TestDatabase, point: Point) {
+pub(crate) fn hold_sqlite(database: &TestDatabase, point: Point) {
     let (table, event, condition) = match point {
         Point::Lease => ("sti_backfill_chunk", "INSERT", format!("NEW.number = {HELD}")),
         Point::Insert => (
@@ -67,7 +67,7 @@ fn hold_sqlite(database: &TestDatabase, point: Point) {
 }
 
 /// Starts the backfill and waits until it stands at the point.
-fn start_and_wait(database: &TestDatabase) -> Child {
+pub(crate) fn start_and_wait(database: &TestDatabase) -> Child {
     let mut command = sti_on(database, &CHUNK);
     command.arg("--verbose").stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -114,6 +114,19 @@ fn totals(report: &Value) -> &Value {
     &report["totals"]
 }
 
+/// The subtype tables hold the same rows.
+#[track_caller]
+pub(crate) fn check_rows(database: &TestDatabase, undisturbed: &TestDatabase) {
+    for (table, columns) in [
+        ("projects_schoolproject", &["course_name", "course_code", "teacher_name"][..]),
+        ("projects_selfstudyproject", &["goal_description", "study_frequency"]),
+    ] {
+        let [here, there] =
+            [database, undisturbed].map(|database| database.digest(table, "project_id", columns));
+        assert_eq!(here.to_string(), there.to_string(), "{table}");
+    }
+}
+
 fn kill_at(database: &TestDatabase, undisturbed: &TestDatabase, point: Point) {
     migrate(undisturbed);
     let expected = json(&sti_on(undisturbed, &CHUNK).output().unwrap(), 1);
@@ -141,13 +154,8 @@ fn kill_at(database: &TestDatabase, undisturbed: &TestDatabase, point: Point) {
         resumed["this_process"]["locked"], resumed["totals"]["locked"],
         "some chunks were done before"
     );
-    let same = |table: &str, columns: &[&str]| {
-        let [here, there] =
-            [database, undisturbed].map(|database| database.digest(table, "project_id", columns));
-        assert_eq!(here.to_string(), there.to_string(), "{table}");
-    };
-    same("projects_schoolproject", &["course_name", "course_code", "teacher_name"]);
-    same("projects_selfstudyproject", &["goal_description", "study_frequency"]);
+    check_rows(database, undisturbed);
+    check_ledger(database);
     assert_eq!(database.count("sti_backfill_chunk WHERE state <> 'done'"), 0);
     assert_eq!(
         database.count("sti_backfill_chunk"),

@@ -6,6 +6,7 @@ mod backfill;
 mod bad_input;
 mod counts;
 mod dot_env;
+mod faults;
 mod help;
 mod kill;
 mod metrics;

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 
 use super::TestDatabase;
 use super::database::run;
-use super::postgres::{Binaries, ServerError, shared};
+use super::postgres::{Binaries, Server, ServerError, shared};
 use super::text_rows::PlainConnection;
 
 const TEMPLATE: &str = "sti_django_10k";
@@ -25,6 +25,15 @@ impl TestDatabase {
     pub fn django_postgres() -> Self {
         make_template();
         Self::copy_of(TEMPLATE, shared().admin())
+    }
+
+    /// The Django application's database on a server of the test's own.
+    #[must_use]
+    #[track_caller]
+    pub fn django_postgres_on(server: &Server) -> Self {
+        let database = Self::postgres_on(server);
+        restore(database.url()).unwrap_or_else(|error| panic!("cannot restore the Django dump: {error}"));
+        database
     }
 
     /// The Django application's SQLite file with the same 10,000 projects.

@@ -8,5 +8,6 @@ mod ledger;
 mod outages;
 mod quarantine;
 pub(crate) mod rig;
+mod stress;
 mod throttle;
 mod workers;

@@ -1,0 +1,58 @@
+//! A command that runs while the test goes on.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A running command; what it says on stderr is read as it comes.
+pub(super) struct Process {
+    child: Child,
+    said: Arc<Mutex<Vec<String>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Process {
+    pub(super) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let saying = Arc::clone(&said);
+        let reader = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                saying.lock().unwrap().push(line);
+            }
+        });
+        Self { child, said, reader }
+    }
+
+    /// Waits until it has said a line that contains `text`.
+    #[track_caller]
+    pub(super) fn wait_until_it_says(&self, text: &str) {
+        let begun = Instant::now();
+        while !self.said.lock().unwrap().iter().any(|line| line.contains(text)) {
+            let late = begun.elapsed() > Duration::from_secs(60);
+            assert!(!late, "it does not say {text:?}: {:#?}", self.said.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Sends a signal, as in `TERM`. One to a process that has ended is lost.
+    pub(super) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args([&format!("-{name}"), &pid]).stderr(Stdio::null()).status().unwrap();
+    }
+
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end.
+    pub(super) fn end(self) -> Output {
+        let mut output = self.child.wait_with_output().unwrap();
+        self.reader.join().unwrap();
+        output.stderr = self.said.lock().unwrap().join("\n").into_bytes();
+        output
+    }
+}
