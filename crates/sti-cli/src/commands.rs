@@ -6,6 +6,8 @@ mod counts;
 mod gate;
 mod pause;
 mod quarantine;
+mod runs;
+mod status;
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::{Answer, Common};
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Pause(pause::PauseOptions),
     Resume(pause::ResumeOptions),
     Cancel(pause::CancelOptions),
+    Status(status::Options),
+    Runs(runs::Options),
     Counts(counts::Options),
     Baseline(baseline::Options),
     Gate(gate::Options),
@@ -45,6 +49,8 @@ impl Command {
     pub(crate) fn run(&self, common: &Common) -> Answer {
         match self {
             Self::Backfill(options) => backfill::run(options, common),
+            Self::Status(options) => status::run(options, common),
+            Self::Runs(options) => runs::run(options, common),
             Self::Counts(options) => counts::run(options, common),
             Self::Baseline(options) => baseline::run(options, common),
             Self::Gate(options) => gate::run(options, common),

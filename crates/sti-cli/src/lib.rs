@@ -17,6 +17,7 @@ pub mod prometheus;
 pub mod signals;
 pub mod target;
 pub mod telemetry;
+pub mod time;
 
 pub use answer::{Answer, Exit, Failure};
 pub use common::Common;

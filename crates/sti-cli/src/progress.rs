@@ -10,6 +10,7 @@ use sti_core::observe::{Event, Observer};
 
 use crate::answer::say;
 use crate::document::{number, percent};
+use crate::time::rough;
 
 /// The longest time between two plain lines about chunks.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -154,15 +155,6 @@ fn words(event: &Event) -> Option<String> {
         | Event::WaitingForServer { .. }
         | Event::RunFinished { .. } => return None,
     })
-}
-
-/// A time as people say it: `40 s`, `12 min`, `3 h 20 min`.
-fn rough(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
 }
 
 fn chunk_words(event: &Event) -> Option<String> {

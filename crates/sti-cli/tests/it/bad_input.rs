@@ -41,7 +41,7 @@ fn chunk_sizes() {
 }
 
 #[test]
-fn throttles() {
+fn throttles_and_limits() {
     let database = TestDatabase::sqlite();
     for (name, flag, value) in [
         ("window_without_offset", "--window", "02:00-04:00"),
@@ -52,6 +52,8 @@ fn throttles() {
     ] {
         refused(name, &mut sti_on(&database, &["backfill", flag, value]));
     }
+    refused("runs_limit_0", &mut sti_on(&database, &["runs", "--limit", "0"]));
+    refused("watch_0", &mut sti_on(&database, &["status", "--watch", "0"]));
     migrate(&database);
     refused("max_lag_on_sqlite", &mut sti_on(&database, &["backfill", "--max-lag", "10s"]));
     assert_eq!(database.count("sti_backfill_run"), 0);

@@ -10,6 +10,8 @@ fn help_texts() {
         ("sti_pause", &["pause", "--help"]),
         ("sti_resume", &["resume", "--help"]),
         ("sti_cancel", &["cancel", "--help"]),
+        ("sti_status", &["status", "--help"]),
+        ("sti_runs", &["runs", "--help"]),
         ("sti_counts", &["counts", "--help"]),
         ("sti_gate", &["gate", "--help"]),
         ("sti_baseline", &["baseline", "--help"]),

@@ -14,3 +14,4 @@ mod pause;
 mod prometheus;
 mod quarantine;
 mod rig;
+mod status;

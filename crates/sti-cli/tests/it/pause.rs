@@ -10,7 +10,7 @@ use crate::rig::{json, migrate, settings, shown, sti, sti_on};
 sti_core::both_backends! { nothing_to_pause, bad_reasons, a_missing_table }
 sti_core::both_backends! { django: another_process_pauses_resumes_and_cancels, a_wait_ends_with_a_signal }
 
-fn told(database: &TestDatabase, arguments: &[&str]) -> Command {
+pub(crate) fn told(database: &TestDatabase, arguments: &[&str]) -> Command {
     let mut command = sti(arguments);
     command.args(["--database-url", database.url()]).env("USER", "ana").env_remove("SUDO_USER");
     command
@@ -58,13 +58,13 @@ fn a_missing_table(database: &TestDatabase) {
 }
 
 /// A backfill in a process of its own, with rests so that it lasts.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
 }
 
 impl Running {
-    fn start(database: &TestDatabase) -> Self {
+    pub(crate) fn start(database: &TestDatabase) -> Self {
         let arguments = ["backfill", "--chunk", "20", "--pace", "0.9", "--verbose", "--format", "json"];
         let mut child =
             sti_on(database, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -74,12 +74,12 @@ impl Running {
 
     /// Waits until it says something with `words` in it, and gives that line.
     #[track_caller]
-    fn until(&mut self, words: &str) -> String {
+    pub(crate) fn until(&mut self, words: &str) -> String {
         let found = self.lines.find(|line| line.as_ref().unwrap().contains(words));
         found.unwrap_or_else(|| panic!("it never said {words:?}")).unwrap()
     }
 
-    fn end(mut self, exit: i32) -> serde_json::Value {
+    pub(crate) fn end(mut self, exit: i32) -> serde_json::Value {
         self.lines.by_ref().for_each(drop);
         json(&self.child.wait_with_output().unwrap(), exit)
     }

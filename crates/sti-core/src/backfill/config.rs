@@ -72,7 +72,7 @@ impl StopSignal {
     }
 
     /// Rests for so long; less if it is set in the meantime.
-    pub(super) fn rest(&self, time: Duration) {
+    pub fn rest(&self, time: Duration) {
         const STEP: Duration = Duration::from_millis(50);
         let begun = Instant::now();
         while !self.is_set() {

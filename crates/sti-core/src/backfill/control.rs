@@ -12,7 +12,7 @@ use super::totals::Totals;
 use crate::db::dialect::{self, Limits};
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::{DbTimestamp, Timestamp};
-use crate::db::{AnyConnection, catalog, write_transaction};
+use crate::db::{AnyConnection, write_transaction};
 
 /// What a run waits for at most is a lease that is being taken.
 const LIMITS: Limits = Limits { lock: Duration::from_secs(5), statement: Duration::from_secs(30) };
@@ -158,11 +158,7 @@ fn with_control<T>(
     connection: &mut AnyConnection,
     work: impl FnOnce(&mut AnyConnection) -> Result<T, BackfillError>,
 ) -> Result<T, BackfillError> {
-    for table in ["sti_backfill_run", "sti_backfill_chunk", "sti_backfill_control"] {
-        if catalog::columns(connection, table)?.is_empty() {
-            return Err(BackfillError::SchemaNotReady { what: format!("table {table}") });
-        }
-    }
+    ledger::check_tables(connection, &["sti_backfill_run", "sti_backfill_chunk", "sti_backfill_control"])?;
     write_transaction(connection, |connection| {
         dialect::limit_transaction(connection, LIMITS).doing("limiting the transaction")?;
         work(connection)

@@ -1,14 +1,15 @@
-//! The newest run in the ledger, for those who only look.
+//! The newest runs in the ledger, for those who only look.
 
+use diesel::RunQueryDsl as _;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
-use diesel::{OptionalExtension as _, RunQueryDsl as _};
 
+use super::error::BackfillError;
 use super::ledger::{self, RunId};
 use super::scope::Scope;
 use super::totals::Totals;
-use crate::db::AnyConnection;
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::{DbTimestamp, Timestamp};
+use crate::db::{AnyConnection, read_snapshot};
 
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -24,7 +25,7 @@ pub enum RunState {
     Failed,
 }
 
-/// The newest run.
+/// A run, as the ledger has it.
 #[derive(Clone, Debug)]
 pub struct LastRun {
     /// Its id in the ledger.
@@ -71,38 +72,68 @@ struct Row {
     started_by: String,
 }
 
+const RUNS: &str = "SELECT id, state, include_drafts, sweep, eligible, started_at, finished_at, stop_reason, started_by \
+                    FROM sti_backfill_run ORDER BY id DESC LIMIT $1";
+
 /// Reads the newest run; `None` when there was none. The ledger's tables must be there.
 ///
 /// # Errors
 /// Whatever the database says.
 pub fn last_run(connection: &mut AnyConnection) -> Result<Option<LastRun>, DbError> {
-    let row: Option<Row> = diesel::sql_query(
-        "SELECT id, state, include_drafts, sweep, eligible, started_at, finished_at, stop_reason, started_by \
-         FROM sti_backfill_run ORDER BY id DESC LIMIT 1",
-    )
-    .get_result(connection)
-    .optional()
-    .doing("reading the newest run in the ledger")?;
-    let Some(row) = row else { return Ok(None) };
-    let run = RunId(row.id);
-    let totals = ledger::totals(connection, run)?;
-    // The table's own constraint knows these four.
-    let state = match row.state.as_str() {
-        "active" => RunState::Active,
-        "done" => RunState::Done,
-        "abandoned" => RunState::Abandoned,
-        _ => RunState::Failed,
-    };
-    Ok(Some(LastRun {
-        run,
-        state,
-        scope: Scope::of(row.include_drafts),
-        sweep: row.sweep,
-        eligible: row.eligible,
-        started_at: row.started_at,
-        finished_at: row.finished_at,
-        stop_reason: row.stop_reason,
-        started_by: row.started_by,
-        totals,
-    }))
+    let Some(mut run) = newest(connection)? else { return Ok(None) };
+    run.totals = ledger::totals(connection, run.run)?;
+    Ok(Some(run))
+}
+
+/// Reads the newest `limit` runs, the newest first, in one snapshot.
+///
+/// # Errors
+/// [`BackfillError::SchemaNotReady`] without our tables, or what the database says.
+pub fn runs(connection: &mut AnyConnection, limit: u32) -> Result<Vec<LastRun>, BackfillError> {
+    read_snapshot(connection, |connection| {
+        ledger::check_tables(connection, &["sti_backfill_run", "sti_backfill_chunk"])?;
+        let mut runs = read(connection, limit)?;
+        for run in &mut runs {
+            run.totals = ledger::totals(connection, run.run)?;
+        }
+        Ok(runs)
+    })
+}
+
+/// The newest run, without its totals.
+pub(super) fn newest(connection: &mut AnyConnection) -> Result<Option<LastRun>, DbError> {
+    Ok(read(connection, 1)?.pop())
+}
+
+fn read(connection: &mut AnyConnection, limit: u32) -> Result<Vec<LastRun>, DbError> {
+    let rows: Vec<Row> = diesel::sql_query(RUNS)
+        .bind::<BigInt, _>(i64::from(limit))
+        .load(connection)
+        .doing("reading the newest runs in the ledger")?;
+    Ok(rows.into_iter().map(LastRun::from).collect())
+}
+
+/// Without totals, which are sums over its chunks.
+impl From<Row> for LastRun {
+    fn from(row: Row) -> Self {
+        // The table's own constraint knows these four.
+        let state = match row.state.as_str() {
+            "active" => RunState::Active,
+            "done" => RunState::Done,
+            "abandoned" => RunState::Abandoned,
+            _ => RunState::Failed,
+        };
+        Self {
+            run: RunId(row.id),
+            state,
+            scope: Scope::of(row.include_drafts),
+            sweep: row.sweep,
+            eligible: row.eligible,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            stop_reason: row.stop_reason,
+            started_by: row.started_by,
+            totals: Totals::default(),
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::scope::Scope;
 use super::totals::Totals;
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
-use crate::db::{AnyConnection, dialect, write_transaction};
+use crate::db::{AnyConnection, catalog, dialect, write_transaction};
 use crate::mapping::{self, PARENT};
 use crate::models::{PerKind, ProjectId};
 use crate::subtype_rows::fill::Outcome;
@@ -56,6 +56,16 @@ pub(super) struct Begun {
     pub run: RunId,
     pub resumed: bool,
     pub eligible: i64,
+}
+
+/// Refuses a database that lacks one of these tables of ours.
+pub(super) fn check_tables(connection: &mut AnyConnection, tables: &[&str]) -> Result<(), BackfillError> {
+    for table in tables {
+        if catalog::columns(connection, table)?.is_empty() {
+            return Err(BackfillError::SchemaNotReady { what: format!("table {table}") });
+        }
+    }
+    Ok(())
 }
 
 /// Takes up the active run, or begins one. Locks the active run's row, no live table.
@@ -165,6 +175,18 @@ pub(super) fn stop_reason(connection: &mut AnyConnection, run: RunId) -> Result<
 /// The totals of a run: sums over its committed chunks, whoever did them.
 pub(super) fn totals(connection: &mut AnyConnection, run: RunId) -> Result<Totals, DbError> {
     sum(connection, "run_id = $1", run.0, format!("adding up run {run}"))
+}
+
+/// The totals of the chunks of a run with ids after the first and through the second bound; `of_run` is a condition for
+/// the run `$1`.
+pub(super) fn totals_between(
+    connection: &mut AnyConnection,
+    run: RunId,
+    of_run: &str,
+    (after, through): (i64, i64),
+) -> Result<Totals, DbError> {
+    let which = format!("{of_run} AND id > {after} AND id <= {through}");
+    sum(connection, &which, run.0, format!("adding up run {run}"))
 }
 
 /// What one committed chunk did.

@@ -8,6 +8,7 @@ mod ledger;
 mod outages;
 mod quarantine;
 pub(crate) mod rig;
+mod status;
 mod stress;
 mod throttle;
 mod workers;
