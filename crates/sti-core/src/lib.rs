@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod models;
 pub mod observe;
 pub mod probe;
+mod refilling;
 pub mod repository;
 pub mod schema;
 mod subtype_rows;

@@ -131,6 +131,9 @@ pub(super) fn check_schema(connection: &mut AnyConnection) -> Result<(), Backfil
             }
         }
     }
+    if crate::refilling::is_under_way(connection)? {
+        return Err(BackfillError::Refilling);
+    }
     let misfits = expand::misfits(connection)?;
     if misfits.is_empty() { Ok(()) } else { Err(BackfillError::SchemaMisfit(misfits)) }
 }

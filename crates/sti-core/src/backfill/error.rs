@@ -21,6 +21,9 @@ pub enum BackfillError {
     /// The legacy columns are gone, so there is nothing to copy from.
     #[error("the legacy columns of projects_project are not there: there is nothing to backfill from")]
     LegacyColumnsGone,
+    /// The legacy columns are back after a drop and not filled yet.
+    #[error("{}", crate::refilling::REFUSAL)]
+    Refilling,
     /// The run that is under way was begun with another scope or mapping.
     #[error(
         "run {run} is under way with {under_way}, and this is {asked}: \

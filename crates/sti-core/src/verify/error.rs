@@ -27,6 +27,9 @@ pub enum VerifyError {
         LEGACY_COLUMNS.join(", ")
     )]
     LegacyColumnsGone,
+    /// A repair from the legacy side while the legacy columns are back after a drop and not filled yet.
+    #[error("{}", crate::refilling::REFUSAL)]
+    Refilling,
     /// The pass did not see every row that its own snapshot holds.
     #[error(
         "the pass over {table} saw {found} of {expected} rows of its own snapshot, so its answer is worth nothing: \

@@ -20,7 +20,7 @@ use crate::probe::{Probe, Sabotage, Step};
 
 use super::super::scan::orphans_sql;
 use super::super::traits::{Scope, Traits, joined_sql, traits_sql};
-use super::change::{Change, ChangeCounts, needed};
+use super::change::{Change, ChangeCounts, Direction, needed};
 use super::pointers::{self, Pointer};
 use super::write::{self, Entry};
 
@@ -48,6 +48,8 @@ pub(super) enum Undone {
     Database(DbError),
     /// Other projects point at rows that must go.
     Pointers(Vec<Pointer>),
+    /// The legacy columns, which would be copied from, are not filled yet.
+    Refilling,
     /// A row changed under the lock.
     Interfered {
         change: Change,
@@ -78,6 +80,9 @@ pub(super) fn run(
         if job.probe.sabotage() == Sabotage::None {
             lock(connection, work, ids)?;
             job.probe.at(Step::Look);
+        }
+        if job.entry.direction == Direction::Legacy && crate::refilling::is_under_way(connection)? {
+            return Err(Undone::Refilling);
         }
         let decided = look(connection, work, ids, job)?;
         job.probe.at(Step::Record);

@@ -174,6 +174,7 @@ impl Repair {
                     self.stopped_by = found;
                     return Ok(());
                 }
+                Err(Failed::Body(Undone::Refilling)) => return Err(VerifyError::Refilling.into()),
                 Err(Failed::Body(Undone::Interfered { change, expected, found })) => {
                     return Err(RepairError::Interfered { change, expected, found });
                 }

@@ -67,6 +67,9 @@ pub fn plan(
     sample: u32,
 ) -> Result<RepairPlan, VerifyError> {
     read_snapshot(connection, |connection| {
+        if direction == Direction::Legacy && crate::refilling::is_under_way(connection)? {
+            return Err(VerifyError::Refilling);
+        }
         let scan = scan(connection, Scope::Values)?;
         let (mut changes, left) = fold(&scan, direction);
         let mut foreign = Vec::new();

@@ -2,7 +2,7 @@
 
 use crate::db::Backend;
 use crate::keyset::in_sql;
-use crate::mapping::{LEGACY_COLUMNS, PARENT, mapped_sql};
+use crate::mapping::{LEGACY_COLUMNS, PARENT, is_kind_sql, mapped_sql};
 use crate::models::{Kind, ProjectId};
 
 /// The aliases of the subtype tables; the parent is `p`, the archive `a`.
@@ -16,15 +16,17 @@ const fn alias(kind: Kind) -> &'static str {
 /// SQL: the value that the column must hold.
 ///
 /// - A project that is not in the archive was made after the drop: what its row says.
-/// - No row of the kind, now as then: the archived value. No row now and one then: NULL, as a change of type leaves it.
+/// - No row of the kind now: the archived value; but NULL where there was one then and the project is of another type
+///   now, as a change of type leaves it. A row that merely went is no reason to lose its values.
 /// - A row that says what it said then, or what the archived value maps to: the archived value, which knows NULL from
 ///   `''`. Any other row: what it says.
 fn target_sql(kind: Kind, column: &str, exact: &str) -> String {
     let (row, then) = (alias(kind), format!("a.{kind}_{column}"));
     let archived = mapped_sql("a", column);
+    let of_kind = is_kind_sql(kind, "p", exact);
     format!(
         "CASE WHEN a.project_id IS NULL THEN COALESCE({row}.{column}, p.{column}) \
-              WHEN {row}.project_id IS NULL THEN CASE WHEN a.has_{kind} THEN NULL ELSE a.{column} END \
+              WHEN {row}.project_id IS NULL THEN CASE WHEN a.has_{kind} AND NOT {of_kind} THEN NULL ELSE a.{column} END \
               WHEN {row}.{column} {exact} = {archived} {exact} THEN a.{column} \
               WHEN a.has_{kind} AND {row}.{column} {exact} = {then} {exact} THEN a.{column} \
               ELSE {row}.{column} END"

@@ -1,0 +1,38 @@
+//! Whether the legacy columns are back and not yet filled. Until they are, the subtype rows are the only live values,
+//! and nothing may be copied from the legacy columns.
+
+use diesel::RunQueryDsl as _;
+use diesel::sql_types::Bool;
+
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, DbError, catalog};
+use crate::mapping::PARENT;
+
+/// What somebody is told who would copy from the legacy columns meanwhile.
+pub(crate) const REFUSAL: &str = "the legacy columns are being restored and are not filled yet, so the subtype rows \
+                                  are the only right values: end it with `sti-migrate restore-legacy`, then run this \
+                                  again";
+
+/// Whether a drop is on record that is not taken back, with projects that its refill has not come to.
+///
+/// # Errors
+/// Whatever the database says.
+pub(crate) fn is_under_way(connection: &mut AnyConnection) -> Result<bool, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        under_way: bool,
+    }
+    let doing = "asking whether a restore is under way";
+    let columns = catalog::columns(connection, "sti_drop_event")?;
+    if !columns.iter().any(|column| column.name == "refilled_through") {
+        return Ok(false);
+    }
+    let row: Row = diesel::sql_query(format!(
+        "SELECT EXISTS (SELECT 1 FROM sti_drop_event e WHERE e.restored_at IS NULL AND EXISTS (\
+            SELECT 1 FROM {PARENT} p WHERE e.refilled_through IS NULL OR p.id > e.refilled_through)) AS under_way"
+    ))
+    .get_result(connection)
+    .doing(doing)?;
+    Ok(row.under_way)
+}

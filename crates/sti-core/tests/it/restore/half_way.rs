@@ -1,0 +1,65 @@
+//! While the columns are back and not filled, nobody copies from them.
+
+use sti_core::backfill::{BackfillError, Scope, dry_run};
+use sti_core::both_backends;
+use sti_core::contract::restore::{Restoration, RestoreEvent, restore};
+use sti_core::test_support::TestDatabase;
+use sti_core::verify::VerifyError;
+use sti_core::verify::repair::{Direction, plan};
+
+use super::rig::{chunks_of, drop_by_hand, finished, legacy_digest, restored, try_restore};
+use crate::contract::rig::{dropped, options, planned, ready};
+use crate::repository::rig::{insert, migrate, owner};
+
+both_backends! {
+    nobody_copies_from_columns_that_are_not_filled,
+    a_row_that_merely_went_costs_no_value,
+    a_digest_is_good_for_one_drop,
+}
+
+fn nobody_copies_from_columns_that_are_not_filled(database: &TestDatabase) {
+    migrate(database);
+    for number in 1..=4 {
+        insert(database, number, "other", [Some("a"), None, None, None, None]);
+    }
+    drop_by_hand(database);
+    let options = chunks_of(2);
+    let stop = options.stop.clone();
+    let stopped = restore(&mut owner(database), &options, &mut |event| {
+        if matches!(event, RestoreEvent::ChunkDone { .. }) {
+            stop.stop();
+        }
+    });
+    assert!(matches!(stopped.unwrap(), Restoration::Stopped(_)));
+    let repair = |direction| plan(&mut owner(database), direction, 0);
+    assert!(matches!(repair(Direction::Legacy).unwrap_err(), VerifyError::Refilling));
+    assert!(repair(Direction::Subtype).is_ok());
+    let count = || dry_run(&mut owner(database), Scope::All);
+    assert!(matches!(count().unwrap_err(), BackfillError::Refilling));
+    restored(database);
+    assert!(repair(Direction::Legacy).is_ok());
+    assert!(count().is_ok());
+}
+
+fn a_row_that_merely_went_costs_no_value(database: &TestDatabase) {
+    migrate(database);
+    insert(database, 1, "school", [Some("a"), None, Some(""), None, None]);
+    database.execute("INSERT INTO projects_schoolproject SELECT id, 'a', '', '' FROM projects_project");
+    let before = legacy_digest(database);
+    drop_by_hand(database);
+    database.execute("DELETE FROM projects_schoolproject");
+    let Restoration::NotVerified { .. } = try_restore(database, &chunks_of(2)).unwrap() else {
+        panic!("a row is missing, and it counts as restored")
+    };
+    assert_eq!(legacy_digest(database), before);
+    assert!(dry_run(&mut owner(database), Scope::All).is_ok(), "the backfill makes the row again");
+}
+
+fn a_digest_is_good_for_one_drop(database: &TestDatabase) {
+    ready(database);
+    let first = planned(database, &options()).digest;
+    dropped(database, &options());
+    restored(database);
+    finished(database);
+    assert_ne!(planned(database, &options()).digest, first);
+}
