@@ -123,10 +123,10 @@ fn words(event: &Event) -> Option<String> {
         Event::RunStarted { run, totals, .. } => {
             format!("run {run} is resumed: {} projects were done before", number(totals.locked))
         }
-        Event::ChunkRetried { number, retry, reason, rest } => {
+        Event::ChunkRetried { number, retry, reason, rest, .. } => {
             format!("chunk {number}: {reason}; rolled back, retry {retry} in {:.1} s", rest.as_secs_f64())
         }
-        Event::LedgerRetried { retry, reason, rest } => {
+        Event::LedgerRetried { retry, reason, rest, .. } => {
             format!("{reason}; rolled back, retry {retry} in {:.1} s", rest.as_secs_f64())
         }
         Event::ChunkHalved { number, reason } => format!("chunk {number}: {reason}; halved"),

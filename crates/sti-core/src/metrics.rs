@@ -6,6 +6,7 @@
 mod backfill;
 mod catalogue;
 mod command;
+mod contract;
 mod foreign;
 mod metric;
 mod verify;
@@ -13,18 +14,20 @@ mod verify;
 pub use backfill::{MetricsObserver, Mode};
 pub use catalogue::{
     BACKFILL, CHUNK_DURATION, CHUNK_PROJECTS, COMMAND, COMMAND_COMPLETION, COMMAND_DURATION, COMMAND_EXIT,
-    CONFLICTS, ELIGIBLE, ENDING, INFO, LAST_CHECK, LAST_COMPLETION, LAST_DURATION, LAST_PROGRESS,
-    LAST_SUCCESS, LAST_SUCCESS_TIMESTAMP, LEASES_TAKEN, PROCESSED, PROJECTS, REMAINING, RETRIES,
-    RUN_PROJECTS, RUNNING, START, SWEEP, VERIFICATION, VERIFY_FINDINGS, WAITING,
+    CONFLICTS, DROP, DROP_GATE, DROP_HELD, DROP_RETRIES, ELIGIBLE, ENDING, INFO, LAST_CHECK, LAST_COMPLETION,
+    LAST_DURATION, LAST_PROGRESS, LAST_SUCCESS, LAST_SUCCESS_TIMESTAMP, LEASES_TAKEN, OLDEST_LEASE,
+    PROCESSED, PROJECTS, REMAINING, RETRIES, RUN_PROJECTS, RUNNING, SETBACKS, START, SWEEP, VERIFICATION,
+    VERIFY_FINDINGS, WAITED, WAITING,
 };
 pub use command::command_ended;
+pub use contract::{drop_locks_held, drop_locks_retried, drop_planned};
 pub use foreign::FOREIGN;
 pub use metric::{Emitter, Label, Metric, MetricKind, MetricUnit, Values};
 pub use verify::verified;
 
 /// Every metric that this crate feeds, in the order of the documentation.
 pub fn ours() -> impl Iterator<Item = &'static Metric> {
-    [COMMAND, BACKFILL, VERIFICATION].into_iter().flatten().copied()
+    [COMMAND, BACKFILL, VERIFICATION, DROP].into_iter().flatten().copied()
 }
 
 /// Every metric that the rules and the dashboard may name: ours, and those of the exporters beside us.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::backfill::{RunId, ThrottleReason, Totals};
+use crate::db::error::Fault;
 use crate::models::ProjectId;
 
 /// Something that happened. Every count in it has been committed.
@@ -36,6 +37,8 @@ pub enum Event {
         number: i32,
         /// Which retry this is, from 1.
         retry: u32,
+        /// Why, in one word.
+        fault: Fault,
         /// Why.
         reason: String,
         /// How long it rests.
@@ -45,6 +48,8 @@ pub enum Event {
     LedgerRetried {
         /// Which retry this is, from 1.
         retry: u32,
+        /// Why, in one word.
+        fault: Fault,
         /// Why.
         reason: String,
         /// How long it rests.

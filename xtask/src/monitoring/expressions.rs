@@ -167,15 +167,15 @@ mod tests {
                 &["http_request_duration_seconds is neither in the catalogue nor recorded"],
             ),
             (
-                "sti_backfill_processed_total{environment=\"a\",kind=\"b\"}",
-                &["sti_backfill_processed_total has no label kind"],
+                "sti_backfill_processed_total{environment=\"a\",colour=\"b\"}",
+                &["sti_backfill_processed_total has no label colour"],
             ),
             (
                 "sti_backfill_processed_total{status=\"failed\"}",
                 &["sti_backfill_processed_total: status is never \"failed\""],
             ),
-            ("sum by (kind) (job:x:rate5m)", &["no metric has the label kind"]),
-            ("job:x:rate5m and on (kind) job:x:rate5m", &["no metric has the label kind"]),
+            ("sum by (colour) (job:x:rate5m)", &["no metric has the label colour"]),
+            ("job:x:rate5m and on (colour) job:x:rate5m", &["no metric has the label colour"]),
             ("{job=\"a\"}", &["a selector without a metric's name"]),
         ] {
             assert_eq!(names.check(expression), findings, "{expression}");

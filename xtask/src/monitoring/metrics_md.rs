@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sti_core::metrics::{BACKFILL, COMMAND, FOREIGN, Metric, MetricKind, VERIFICATION, Values};
+use sti_core::metrics::{BACKFILL, COMMAND, DROP, FOREIGN, Metric, MetricKind, VERIFICATION, Values};
 
 /// Where it is.
 pub(super) const PATH: &str = "docs/monitoring/metrics.md";
@@ -24,6 +24,7 @@ pub(super) fn render() -> String {
     section(&mut page, "Every command", COMMAND.iter().copied());
     section(&mut page, "`sti backfill`", BACKFILL.iter().copied());
     section(&mut page, "`sti-verify`", VERIFICATION.iter().copied());
+    section(&mut page, "`sti-migrate drop-legacy`", DROP.iter().copied());
     page += "\n## Of others\n\nWhat rules and dashboard read beside ours. The first two are the rollout plan's names for \
              what the API\nemits: look whether they are there before the rollout.\n";
     FOREIGN.iter().for_each(|metric| entry(&mut page, metric));

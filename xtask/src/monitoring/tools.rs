@@ -8,14 +8,19 @@ use std::process::{Command, Stdio};
 use super::{binaries, rules};
 use crate::failure::Failure;
 
-const INSTALL: &str = "apt-get install prometheus prometheus-alertmanager";
+const INSTALL: &str = "apt-get install prometheus prometheus-alertmanager prometheus-postgres-exporter";
 
-/// Runs every check; gives the names of those that failed.
-pub(super) fn check(root: &Path) -> Result<Vec<String>, Failure> {
-    for tool in ["promtool", "amtool"] {
+/// Fails when a tool is missing.
+pub(super) fn need(tools: &[&str]) -> Result<(), Failure> {
+    for tool in tools {
         let there = Command::new(tool).arg("--version").output();
         there.map_err(|e| Failure::new(format!("cannot run {tool} ({e}): {INSTALL}")))?;
     }
+    Ok(())
+}
+
+/// Runs every check; gives the names of those that failed.
+pub(super) fn check(root: &Path) -> Result<Vec<String>, Failure> {
     let monitoring = root.join("docs/monitoring");
     let mut failed = Vec::new();
     let mut run = |title: &str, command: &mut Command| -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
 use crate::rig::{json, migrate, shown, sti, sti_on};
 
 mod catalogue;
+mod events;
 mod gateway;
 
 use gateway::Gateway;

@@ -137,3 +137,22 @@ impl From<Row> for LastRun {
         }
     }
 }
+
+/// When the oldest lease of a run that is held was taken, by the database's clock; `None` when none is held.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn oldest_lease(connection: &mut AnyConnection, run: RunId) -> Result<Option<Timestamp>, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<DbTimestamp>)]
+        at: Option<Timestamp>,
+    }
+    let row: Row = diesel::sql_query(
+        "SELECT min(leased_at) AS at FROM sti_backfill_chunk WHERE run_id = $1 AND state = 'leased'",
+    )
+    .bind::<BigInt, _>(run.0)
+    .get_result(connection)
+    .doing("reading the leases of a run")?;
+    Ok(row.at)
+}

@@ -69,6 +69,23 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The word for it, as in metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Row => "row",
+            Self::Transient => "transient",
+            Self::LockTimeout => "lock_timeout",
+            Self::StatementTimeout => "statement_timeout",
+            Self::ConnectionLost => "connection_lost",
+            Self::ReadOnly => "read_only",
+            Self::Cancelled => "cancelled",
+            Self::DiskFull => "disk_full",
+            Self::PermissionDenied => "permission_denied",
+            Self::Other => "other",
+        }
+    }
+
     /// Sorts an error by diesel's kind, and by its message where the kind says nothing. The messages are those of
     /// a server with `lc_messages` C or English, and of SQLite.
     #[must_use]

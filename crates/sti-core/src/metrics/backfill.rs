@@ -1,24 +1,28 @@
 //! The observer that feeds the metrics of a backfill.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
 
 use super::catalogue::{
     BACKFILL, CHUNK_DURATION, CHUNK_PROJECTS, CONFLICTS, ELIGIBLE, ENDING, INFO, LAST_COMPLETION,
-    LAST_DURATION, LAST_PROGRESS, LAST_SUCCESS, LAST_SUCCESS_TIMESTAMP, LEASES_TAKEN, PROCESSED, REMAINING,
-    RETRIES, RUN_PROJECTS, RUNNING, START, SWEEP, WAITING,
+    LAST_DURATION, LAST_PROGRESS, LAST_SUCCESS, LAST_SUCCESS_TIMESTAMP, LEASES_TAKEN, OLDEST_LEASE,
+    PROCESSED, REMAINING, RETRIES, RUN_PROJECTS, RUNNING, SETBACKS, START, SWEEP, WAITED, WAITING,
 };
 use super::now;
-use crate::backfill::{Backfill, BackfillError, Ending, RunId, Totals};
+use crate::backfill::{Backfill, BackfillError, Ending, LastRun, RunId, Totals};
+use crate::db::error::Fault;
+use crate::db::sql_types::Timestamp;
 use crate::models::Kind;
 use crate::observe::{Event, Observer};
 
 const UNKNOWN: &str = "unknown";
 
 /// What chunks wait for; rests between them are no waits.
-const WAITS: [&str; 4] = ["paused", "window", "replica_lag", "unreadable"];
+const WAITS: [&str; 6] = ["paused", "window", "replica_lag", "gate", "unreadable", SERVER];
+const SERVER: &str = "server";
 
 /// Whether anything is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,20 @@ struct Run {
     eligible: i64,
     /// What is left of a later sweep; `None` in the first one.
     missing: Option<i64>,
+    waits: HashMap<&'static str, Waits>,
+}
+
+/// How long chunks have waited for one reason, the wait that goes on aside.
+#[derive(Debug, Default)]
+struct Waits(Duration);
+
+impl Waits {
+    fn show(&mut self, reason: &'static str, waited: Duration, over: bool) {
+        counter!(WAITED.name, "reason" => reason).absolute((self.0 + waited).as_secs());
+        if over {
+            self.0 += waited;
+        }
+    }
 }
 
 impl Run {
@@ -68,10 +86,19 @@ impl MetricsObserver {
         for (status, project_type, _) in pairs(&Totals::default()) {
             counter!(PROCESSED.name, "status" => status, "project_type" => project_type).increment(0);
         }
-        counter!(RETRIES.name).increment(0);
+        for reason in ["transient", "lock_timeout", "statement_timeout", "connection_lost", "other"] {
+            counter!(RETRIES.name, "reason" => reason).increment(0);
+        }
+        for kind in ["halved", "postponed", "lease_lost"] {
+            counter!(SETBACKS.name, "kind" => kind).increment(0);
+        }
+        gauge!(OLDEST_LEASE.name).set(0.0);
         counter!(LEASES_TAKEN.name).increment(0);
         for reason in WAITS {
             gauge!(WAITING.name, "reason" => reason).set(0.0);
+            if reason != SERVER {
+                counter!(WAITED.name, "reason" => reason).increment(0);
+            }
         }
         gauge!(RUNNING.name).set(0.0);
         let mode = match mode {
@@ -88,10 +115,14 @@ impl MetricsObserver {
 
     /// Tells what the ledger holds for a run now: other processes may work on it as well. A reading that is older
     /// than this process's own chunks is passed over, and so is another run than the one that began here.
-    pub fn ledger(&self, id: RunId, totals: &Totals) {
+    pub fn ledger(&self, last: &LastRun, oldest_lease: Option<Timestamp>) {
         let mut run = self.run();
-        if run.id == Some(id) && totals.locked >= run.totals.locked {
-            run.totals = *totals;
+        if run.id != Some(last.run) {
+            return;
+        }
+        gauge!(OLDEST_LEASE.name).set(oldest_lease.map_or(0.0, |lease| lease.0.timestamp() as f64));
+        if last.totals.locked >= run.totals.locked {
+            run.totals = last.totals;
             run.show();
         }
     }
@@ -131,6 +162,7 @@ impl MetricsObserver {
         if success == Some(true) {
             gauge!(LAST_SUCCESS_TIMESTAMP.name).set(now());
         }
+        gauge!(OLDEST_LEASE.name).set(0.0);
         // Last, so that whoever sees 0 sees the end as well.
         gauge!(RUNNING.name).set(0.0);
     }
@@ -141,7 +173,7 @@ impl Observer for MetricsObserver {
         match event {
             Event::RunStarted { run: id, eligible, totals, .. } => {
                 let mut run = self.run();
-                *run = Run { id: Some(*id), totals: *totals, eligible: *eligible, missing: None };
+                *run = Run { id: Some(*id), totals: *totals, eligible: *eligible, ..Run::default() };
                 run.show();
                 gauge!(ELIGIBLE.name).set(*eligible as f64);
                 gauge!(START.name).set(now());
@@ -151,12 +183,13 @@ impl Observer for MetricsObserver {
             Event::ChunkDone { sweep, totals, duration, .. } => {
                 for (status, project_type, count) in pairs(totals) {
                     counter!(PROCESSED.name, "status" => status, "project_type" => project_type)
-                        .increment(count.unsigned_abs());
+                        .increment(u64::try_from(count).unwrap_or(0));
                 }
                 histogram!(CHUNK_DURATION.name).record(*duration);
                 gauge!(CHUNK_PROJECTS.name).set(totals.locked as f64);
                 gauge!(SWEEP.name).set(f64::from(*sweep));
                 gauge!(LAST_PROGRESS.name).set(now());
+                gauge!(WAITING.name, "reason" => SERVER).set(0.0);
                 let mut run = self.run();
                 run.totals += *totals;
                 run.missing = run.missing.map(|missing| missing - totals.locked);
@@ -167,16 +200,25 @@ impl Observer for MetricsObserver {
                 run.missing = Some(*missing);
                 run.show();
             }
-            Event::ChunkRetried { .. } | Event::LedgerRetried { .. } => counter!(RETRIES.name).increment(1),
+            Event::ChunkRetried { fault, .. } | Event::LedgerRetried { fault, .. } => {
+                counter!(RETRIES.name, "reason" => retry_reason(*fault)).increment(1);
+            }
+            Event::ChunkHalved { .. } => setback("halved"),
+            Event::ChunkPostponed { .. } => setback("postponed"),
+            Event::LeaseLost { .. } => setback("lease_lost"),
             Event::LeaseTaken { .. } => counter!(LEASES_TAKEN.name).increment(1),
-            Event::Throttled { reason, .. } => gauge!(WAITING.name, "reason" => reason.kind()).set(1.0),
-            Event::ThrottleEnded { reason, .. } => gauge!(WAITING.name, "reason" => reason.kind()).set(0.0),
+            Event::Throttled { reason, waited } => {
+                gauge!(WAITING.name, "reason" => reason.kind()).set(1.0);
+                self.run().waits.entry(reason.kind()).or_default().show(reason.kind(), *waited, false);
+            }
+            Event::ThrottleEnded { reason, waited } => {
+                gauge!(WAITING.name, "reason" => reason.kind()).set(0.0);
+                self.run().waits.entry(reason.kind()).or_default().show(reason.kind(), *waited, true);
+            }
+            Event::WaitingForServer { .. } => gauge!(WAITING.name, "reason" => SERVER).set(1.0),
             // The end is told by `ended`, which knows how it came.
-            Event::ChunkHalved { .. }
-            | Event::ChunkPostponed { .. }
-            | Event::ProjectQuarantined { .. }
-            | Event::WaitingForServer { .. }
-            | Event::LeaseLost { .. }
+            // A project in quarantine is counted with its chunk.
+            Event::ProjectQuarantined { .. }
             | Event::WaitingForLease { .. }
             | Event::WorkerFailed { .. }
             | Event::RunFinished { .. } => {}
@@ -188,6 +230,20 @@ impl Observer for MetricsObserver {
 impl Drop for MetricsObserver {
     fn drop(&mut self) {
         gauge!(RUNNING.name).set(0.0);
+    }
+}
+
+fn setback(kind: &'static str) {
+    counter!(SETBACKS.name, "kind" => kind).increment(1);
+}
+
+/// The word for a retry; only these pass by themselves.
+fn retry_reason(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Transient | Fault::LockTimeout | Fault::StatementTimeout | Fault::ConnectionLost => {
+            fault.as_str()
+        }
+        _ => "other",
     }
 }
 

@@ -26,10 +26,16 @@ pub const BACKFILL: &[&Metric] = &[
     &CHUNK_DURATION,
     &CHUNK_PROJECTS,
     &RETRIES,
+    &SETBACKS,
     &LEASES_TAKEN,
+    &OLDEST_LEASE,
     &WAITING,
+    &WAITED,
     &INFO,
 ];
+
+/// `sti-migrate drop-legacy`.
+pub const DROP: &[&Metric] = &[&DROP_GATE, &DROP_RETRIES, &DROP_HELD];
 
 /// `sti-verify`.
 pub const VERIFICATION: &[&Metric] = &[&VERIFY_FINDINGS, &PROJECTS, &LAST_CHECK];
@@ -190,13 +196,29 @@ pub const CHUNK_DURATION: Metric = ours(
 /// How large chunks are.
 pub const CHUNK_PROJECTS: Metric =
     ours("sti_backfill_chunk_projects", Gauge, Count, &[], "Projects in the last committed chunk");
-/// Chunks that were rolled back and tried again.
+/// Transactions that were rolled back and tried again.
 pub const RETRIES: Metric = ours(
     "sti_backfill_chunk_retries_total",
     Counter,
     Count,
+    &[one_of("reason", &["transient", "lock_timeout", "statement_timeout", "connection_lost", "other"])],
+    "Transactions of chunks, or of the ledger, that were rolled back and tried again",
+);
+/// What kept chunks from going the straight way.
+pub const SETBACKS: Metric = ours(
+    "sti_backfill_chunk_setbacks_total",
+    Counter,
+    Count,
+    &[one_of("kind", &["halved", "postponed", "lease_lost"])],
+    "Chunks that were cut in two, put to the end of the sweep, or lost to another process",
+);
+/// The oldest lease of the run.
+pub const OLDEST_LEASE: Metric = ours(
+    "sti_backfill_oldest_lease_timestamp_seconds",
+    Gauge,
+    UnixTime,
     &[],
-    "Chunks that were rolled back and tried again",
+    "Unix time, by the database's clock, at which the oldest lease that is held was taken; 0 without one",
 );
 /// Leases of others.
 pub const LEASES_TAKEN: Metric = ours(
@@ -211,8 +233,16 @@ pub const WAITING: Metric = ours(
     "sti_backfill_waiting",
     Gauge,
     Flag,
-    &[one_of("reason", &["paused", "window", "replica_lag", "unreadable"])],
+    &[one_of("reason", &["paused", "window", "replica_lag", "gate", "unreadable", "server"])],
     "1 while no chunk begins for this reason: a wait that was asked for is no stall",
+);
+/// How long the chunks have waited.
+pub const WAITED: Metric = ours(
+    "sti_backfill_waited_seconds_total",
+    Counter,
+    Seconds,
+    &[one_of("reason", &["paused", "window", "replica_lag", "gate", "unreadable"])],
+    "Whole seconds for which no chunk of this process began, by reason",
 );
 /// What is running.
 pub const INFO: Metric = ours(
@@ -224,6 +254,31 @@ pub const INFO: Metric = ours(
         one_of("mode", &["live", "dry_run"]),
     ],
     "Version and mode of the backfill; a dry run leaves the counters at 0",
+);
+
+/// The gates of the drop.
+pub const DROP_GATE: Metric = ours(
+    "sti_drop_gate_open",
+    Gauge,
+    Flag,
+    &[Label { name: "gate", values: Values::Free("the gate, as in `sti-migrate drop-legacy`") }],
+    "1 if the gate of the drop is open (passed or waived), 0 if it is shut",
+);
+/// Tries for the locks.
+pub const DROP_RETRIES: Metric = ours(
+    "sti_drop_lock_retries_total",
+    Counter,
+    Count,
+    &[],
+    "Tries for the locks of the drop that ended without them",
+);
+/// How long nobody could read or write projects.
+pub const DROP_HELD: Metric = ours(
+    "sti_drop_lock_held_seconds",
+    Gauge,
+    Seconds,
+    &[],
+    "How long the drop, or its rehearsal, held its locks",
 );
 
 /// What the last verification found.

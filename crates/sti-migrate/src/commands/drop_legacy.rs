@@ -10,6 +10,7 @@ use sti_cli::answer::{EXIT_CODES, say};
 use sti_cli::{Answer, Common, Exit, Report as _, Target, digest};
 use sti_core::contract::{self, DropOptions, Outcome, Rehearsal, Retry, Waiver};
 use sti_core::db::{Access, ConnectError, connect};
+use sti_core::metrics;
 
 use self::report::{DropReport, Stage};
 
@@ -97,6 +98,18 @@ fn execute(common: &Common, target: &Target, how: &DropOptions, digest: &str) ->
 }
 
 fn print(common: &Common, target: &Target, how: &DropOptions, stage: Stage<'_>) -> Answer {
+    match stage {
+        Stage::Shown(plan) => metrics::drop_planned(plan),
+        Stage::Rehearsal(Rehearsal::Rehearsed { plan, held, .. }) => {
+            metrics::drop_planned(plan);
+            metrics::drop_locks_held(*held);
+        }
+        Stage::Rehearsal(Rehearsal::Refused { plan, .. }) | Stage::Drop(Outcome::Refused { plan, .. }, _) => {
+            metrics::drop_planned(plan);
+        }
+        Stage::Drop(Outcome::Done(dropped), _) => metrics::drop_locks_held(dropped.held),
+        Stage::Rehearsal(Rehearsal::Blocked(_)) | Stage::Drop(_, _) => {}
+    }
     DropReport::new(target, how, stage).print(common.format)?;
     Ok(exit(stage))
 }
@@ -116,6 +129,7 @@ fn exit(stage: Stage<'_>) -> Exit {
 }
 
 fn tell(retry: &Retry) {
+    metrics::drop_locks_retried();
     let Retry { attempt, attempts, reason, holders, rest } = retry;
     say(format_args!(
         "attempt {attempt} of {attempts}: {reason}; rolled back, trying again in {:.1} s",

@@ -3,5 +3,6 @@
 mod bad_input;
 mod connection_lost;
 mod kill;
+mod metrics;
 pub(crate) mod rig;
 mod states;

@@ -60,10 +60,10 @@ impl Worker<'_> {
     /// Rests before a transaction is run again: that of a chunk, or one of the ledger's own.
     pub(super) fn rest(&self, chunk: Option<i32>, retried: u32, error: &BackfillError) {
         let rest = retry::rest(retried);
-        let reason = error.to_string();
+        let (fault, reason) = (error.fault(), error.to_string());
         self.engine.observer.event(&match chunk {
-            Some(number) => Event::ChunkRetried { number, retry: retried, reason, rest },
-            None => Event::LedgerRetried { retry: retried, reason, rest },
+            Some(number) => Event::ChunkRetried { number, retry: retried, fault, reason, rest },
+            None => Event::LedgerRetried { retry: retried, fault, reason, rest },
         });
         self.engine.stop.rest(rest);
     }
