@@ -23,7 +23,7 @@ pub(crate) fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     for (place, name) in places(database) {
         settings.add_filter(&place, name);
     }
-    settings.add_filter(r"\d+/s, ETA \d+ s", "[rate]");
+    settings.add_filter(r"[\d,]+/s, ETA \d+ s", "[rate]");
     settings.add_filter(r"\d+ ms", "[ms]");
     settings.add_filter(r"about \d+ s", "about [seconds]");
     settings
