@@ -112,6 +112,11 @@ impl Backfill {
         config: &BackfillConfig,
         observer: &dyn Observer,
     ) -> Result<Self, BackfillError> {
+        let connect = &|| {
+            let mut connection = connect()?;
+            dialect::enlarge_cache(&mut connection);
+            Ok(connection)
+        };
         let mut connection = connect()?;
         if config.throttle.max_lag.is_some() && dialect::backend(&connection) == Backend::Sqlite {
             return Err(BackfillError::NoReplication);

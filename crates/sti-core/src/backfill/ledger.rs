@@ -229,8 +229,7 @@ fn sum(connection: &mut AnyConnection, which: &str, id: i64, doing: String) -> R
 
 /// In-scope projects of a known kind that lack their row, right now, and are not in this run's quarantine.
 pub(super) fn missing(connection: &mut AnyConnection, run: RunId, scope: Scope) -> Result<i64, DbError> {
-    let missing = scope.missing_sql(run, dialect::backend(connection));
-    let sql = format!("SELECT count(*) AS count FROM {PARENT} p WHERE {missing}");
+    let sql = format!("SELECT {} AS count", scope.count_missing_sql(run, dialect::backend(connection)));
     count(connection, &sql, "counting the projects that lack their row")
 }
 

@@ -3,7 +3,9 @@
 use super::ledger::RunId;
 use super::quarantine;
 use crate::db::Backend;
-use crate::subtype_rows::fill::lacks_row_sql;
+use crate::mapping::PARENT;
+use crate::models::Kind;
+use crate::subtype_rows::fill::{lacks_row_of_sql, lacks_row_sql};
 
 /// Which projects a run covers. It binds every resume of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -42,13 +44,22 @@ impl Scope {
     }
 
     /// SQL: true for a project `p` in scope that lacks its row, and for which the run knows no reason.
-    pub(super) fn missing_sql(self, run: RunId, backend: Backend) -> String {
-        format!(
-            "{} AND {} AND NOT {}",
-            self.condition_sql(),
-            lacks_row_sql(backend),
-            quarantine::is_quarantined_sql(run)
-        )
+    fn missing_sql(self, run: RunId, backend: Backend) -> String {
+        self.unexplained_sql(&lacks_row_sql(backend), run)
+    }
+
+    /// SQL: how many projects lack their row, of those in scope for which the run knows no reason. One subquery for each
+    /// kind: both kinds in one condition are a plan that works row by row.
+    pub(super) fn count_missing_sql(self, run: RunId, backend: Backend) -> String {
+        let of = |kind: Kind| {
+            let lacks_row = self.unexplained_sql(&lacks_row_of_sql(kind, backend), run);
+            format!("(SELECT count(*) FROM {PARENT} p WHERE {lacks_row})")
+        };
+        Kind::ALL.map(of).join(" + ")
+    }
+
+    fn unexplained_sql(self, lacks_row: &str, run: RunId) -> String {
+        format!("{} AND {lacks_row} AND NOT {}", self.condition_sql(), quarantine::is_quarantined_sql(run))
     }
 }
 

@@ -73,14 +73,18 @@ impl std::ops::AddAssign for Outcome {
 
 /// SQL: true for a project `p` of a known kind that lacks its row.
 pub(crate) fn lacks_row_sql(backend: Backend) -> String {
-    let of = |kind: Kind| {
-        format!(
-            "({} AND NOT EXISTS (SELECT 1 FROM {} c WHERE c.project_id = p.id))",
-            is_kind_sql(kind, "p", backend.exact()),
-            kind.table()
-        )
-    };
-    format!("({} OR {})", of(Kind::School), of(Kind::SelfStudy))
+    let [school, self_study] = Kind::ALL.map(|kind| lacks_row_of_sql(kind, backend));
+    format!("(({school}) OR ({self_study}))")
+}
+
+/// SQL: true for a project `p` of `kind` that lacks its row. Alone, it is a join that PostgreSQL runs in parallel; in
+/// [`lacks_row_sql`] it is not.
+pub(crate) fn lacks_row_of_sql(kind: Kind, backend: Backend) -> String {
+    format!(
+        "{} AND NOT EXISTS (SELECT 1 FROM {} c WHERE c.project_id = p.id)",
+        is_kind_sql(kind, "p", backend.exact()),
+        kind.table()
+    )
 }
 
 /// Makes the missing subtype rows of the projects in `range` that fulfil `condition` (SQL over the alias `p`), and
@@ -239,11 +243,14 @@ struct Counted {
     #[diesel(sql_type = BigInt)]
     locked: i64,
     #[diesel(sql_type = BigInt)]
-    unknown: i64,
+    school: i64,
+    #[diesel(sql_type = BigInt)]
+    self_study: i64,
 }
 
-/// On SQLite the transaction has the whole database: the counts are taken first, since they need to know which
-/// rows were there, and no statement can see anything else than the one before.
+/// On SQLite the transaction has the whole database, so no statement can see anything else than the one before. Only
+/// where fewer rows were made than there are projects were some there: they are compared then, together with the new
+/// ones, which are equal.
 fn fill_sqlite(
     connection: &mut AnyConnection,
     range: &KeyRange,
@@ -251,19 +258,15 @@ fn fill_sqlite(
     probe: &Probe,
 ) -> Result<Outcome, DbError> {
     let backend = dialect::backend(connection);
-    let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, "p", backend.exact()));
+    let [is_school, is_self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, "p", backend.exact()));
     let chosen = format!("{} AND {condition}", range.contains_sql());
     probe.at(Step::Lock);
-    let Counted { locked, unknown } = diesel::sql_query(format!(
-        "SELECT count(*) AS locked, count(*) FILTER (WHERE NOT ({school} OR {self_study})) AS unknown \
-         FROM {PARENT} p WHERE {chosen}"
+    let Counted { locked, school, self_study } = diesel::sql_query(format!(
+        "SELECT count(*) AS locked, count(*) FILTER (WHERE {is_school}) AS school, \
+            count(*) FILTER (WHERE {is_self_study}) AS self_study FROM {PARENT} p WHERE {chosen}"
     ))
     .get_result(connection)
     .doing("counting the projects of the range")?;
-    let given = format!("(SELECT p.id FROM {PARENT} p WHERE {chosen}) AS given");
-    let compared: Compared = diesel::sql_query(compare_sql(&given, backend))
-        .get_result(connection)
-        .doing("comparing the subtype rows that were there")?;
     let mut made = [0_i64; 2];
     for (kind, made) in Kind::ALL.into_iter().zip(&mut made) {
         let rows = diesel::sql_query(format!(
@@ -281,10 +284,20 @@ fn fill_sqlite(
     probe.at(Step::Look);
     let outcome = Outcome {
         locked,
-        unknown,
         created_school: made[0],
         created_self_study: made[1],
+        unknown: locked - school - self_study,
         ..Outcome::default()
     };
-    Ok(compared.into_outcome(outcome))
+    if made == [school, self_study] {
+        return Ok(outcome);
+    }
+    let given = format!("(SELECT p.id FROM {PARENT} p WHERE {chosen}) AS given");
+    let compared: Compared = diesel::sql_query(compare_sql(&given, backend))
+        .get_result(connection)
+        .doing("comparing the subtype rows that were there")?;
+    let mut outcome = compared.into_outcome(outcome);
+    outcome.equal_school -= made[0];
+    outcome.equal_self_study -= made[1];
+    Ok(outcome)
 }
