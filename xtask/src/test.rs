@@ -37,7 +37,7 @@ const KILLS: &str = "STI_TEST_KILLS";
 ///
 /// Without an option it takes the PostgreSQL that is here (STI_POSTGRES_BIN, PATH, /usr/lib/postgresql), and installs
 /// Debian's package when it is root and there is none; STI_TEST_POSTGRES, the superuser's URL of a running server,
-/// takes its place.
+/// takes its place. pgbouncer, which some tests start, is installed likewise.
 ///
 /// Exit code: 0 if every test of every version passed; 1 if a test failed or was ignored, nothing was tested, or a
 /// whole run left a backend or a snapshot out; 2 if a server could not be had.

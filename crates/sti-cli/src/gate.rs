@@ -38,6 +38,23 @@ pub struct Reading {
     pub verdict: Verdict,
 }
 
+impl Reading {
+    /// Why it is a reason to stop, in a few words; `None` if it is none.
+    #[must_use]
+    pub fn stops(&self) -> Option<String> {
+        let (trigger, unit) = (self.trigger, self.trigger.unit());
+        match &self.verdict {
+            Verdict::Go(_) => None,
+            Verdict::Stop(sample) => Some(format!(
+                "{trigger} is {}, more than {}",
+                unit.show(sample.value),
+                unit.show(trigger.limit())
+            )),
+            Verdict::Unreadable(reason) => Some(format!("{trigger} cannot be read ({reason})")),
+        }
+    }
+}
+
 /// Asks for each trigger, in order. All of them are asked, also when the first says stop.
 ///
 /// # Errors

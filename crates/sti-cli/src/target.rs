@@ -53,31 +53,38 @@ impl DatabaseArgs {
     /// # Errors
     /// No URL anywhere, or one that cannot be used.
     pub fn resolve(&self, command: &str) -> Result<Target, Failure> {
-        let (text, source) = self.find()?;
+        self.resolve_if_named(command)?.ok_or_else(|| {
+            Failure::failed(
+                "no database named: give --database-url, or set DATABASE_URL in the environment or in .env",
+            )
+        })
+    }
+
+    /// [`Self::resolve`] for a command that can do without a database; `None` when none is named.
+    ///
+    /// # Errors
+    /// A URL that cannot be used.
+    pub fn resolve_if_named(&self, command: &str) -> Result<Option<Target>, Failure> {
+        let Some((text, source)) = self.find()? else { return Ok(None) };
         let url =
             DatabaseUrl::parse(&text).map_err(|e| Failure::failed(format_args!("{e} (from {source})")))?;
         let target = Target { url, source, command: command.to_owned() };
         say(&target);
-        Ok(target)
+        Ok(Some(target))
     }
 
-    fn find(&self) -> Result<(String, Source), Failure> {
+    fn find(&self) -> Result<Option<(String, Source)>, Failure> {
         if let Some(text) = &self.database_url {
-            return Ok((text.clone(), Source::Flag));
+            return Ok(Some((text.clone(), Source::Flag)));
         }
         match std::env::var("DATABASE_URL") {
-            Ok(text) if !text.trim().is_empty() => return Ok((text, Source::Environment)),
+            Ok(text) if !text.trim().is_empty() => return Ok(Some((text, Source::Environment))),
             Err(std::env::VarError::NotUnicode(_)) => {
                 return Err(Failure::failed("DATABASE_URL in the environment is not UTF-8"));
             }
             _ => {}
         }
-        if let Some(text) = from_dot_env()? {
-            return Ok((text, Source::DotEnv));
-        }
-        Err(Failure::failed(
-            "no database named: give --database-url, or set DATABASE_URL in the environment or in .env",
-        ))
+        Ok(from_dot_env()?.map(|text| (text, Source::DotEnv)))
     }
 }
 

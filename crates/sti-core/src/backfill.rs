@@ -36,7 +36,7 @@ pub use ledger::RunId;
 pub use quarantine::{Quarantine, Quarantined, Retried, quarantine, retry};
 pub use scope::Scope;
 pub use size::{ChunkSize, ChunkTime, InvalidChunkSize, InvalidChunkTime, Sizing};
-pub use throttle::{InvalidPace, InvalidWindow, Pace, ThrottleConfig, ThrottleReason, Window};
+pub use throttle::{Gate, InvalidPace, InvalidWindow, Pace, ThrottleConfig, ThrottleReason, Window};
 pub use totals::Totals;
 
 pub use crate::models::PerKind;

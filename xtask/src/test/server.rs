@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sti_core::db::{Access, DatabaseUrl, catalog, connect};
-use sti_core::test_support::postgres::{BINARIES_VARIABLE, Binaries, SERVER_VARIABLE, Server, ServerOptions};
+use sti_core::test_support::postgres::{
+    BINARIES_VARIABLE, BOUNCER_HINT, Binaries, SERVER_VARIABLE, Server, ServerOptions, bouncer_is_installed,
+};
 
 use super::bundle;
 use super::versions::{self, Release, Wanted};
@@ -35,6 +37,7 @@ impl fmt::Display for Source {
 
 /// What a person asked for, found; the installed one, or the running one, if that is nothing.
 pub(super) fn sources(wanted: &[Wanted], folders: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+    install_bouncer()?;
     let releases = versions::resolve(wanted);
     if releases.is_empty() && folders.is_empty() {
         let binaries = find_or_install()?;
@@ -131,7 +134,7 @@ fn find_or_install() -> Result<Binaries, Failure> {
     match Binaries::from_environment() {
         Ok(binaries) => Ok(binaries),
         Err(_) if env::var_os(BINARIES_VARIABLE).is_none() && may_install() => {
-            install()?;
+            install("postgresql")?;
             Binaries::from_environment().map_err(|error| Failure::new(error.to_string()))
         }
         Err(error) => Err(Failure::new(error.to_string())),
@@ -144,9 +147,20 @@ fn may_install() -> bool {
     root && Path::new("/etc/debian_version").exists()
 }
 
-fn install() -> Result<(), Failure> {
-    for line in ["apt-get update", "apt-get install -y postgresql"] {
-        println!("no PostgreSQL server here and this is root on Debian, so: {line}");
+/// The tests start a pgbouncer, too.
+fn install_bouncer() -> Result<(), Failure> {
+    if bouncer_is_installed() {
+        return Ok(());
+    }
+    if !may_install() {
+        return Err(Failure::new(format!("no pgbouncer for the tests; {BOUNCER_HINT}")));
+    }
+    install("pgbouncer")
+}
+
+fn install(package: &str) -> Result<(), Failure> {
+    for line in ["apt-get update".to_owned(), format!("apt-get install -y {package}")] {
+        println!("no {package} here and this is root on Debian, so: {line}");
         let status = Command::new("apt-get")
             .args(line.split_whitespace().skip(1))
             .env("DEBIAN_FRONTEND", "noninteractive")

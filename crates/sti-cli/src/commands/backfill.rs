@@ -1,5 +1,6 @@
 //! `sti backfill`
 
+mod gated;
 mod metered;
 mod report;
 
@@ -19,6 +20,7 @@ use sti_core::metrics::{MetricsObserver, Mode};
 use sti_core::observe::Observer;
 use sti_core::repository::WriteMode;
 
+use self::gated::GateArgs;
 use self::metered::LedgerWatch;
 use self::report::{DryRunReport, RunReport};
 
@@ -76,6 +78,8 @@ pub(crate) struct Options {
     /// The share of its time that each worker rests, as in 0.5 (as long as it works) or 90%.
     #[arg(long, value_name = "SHARE", default_value = "0", conflicts_with = "dry_run")]
     pace: Pace,
+    #[command(flatten)]
+    gate: GateArgs,
 }
 
 fn chunk_size(text: &str) -> Result<ChunkSize, String> {
@@ -141,13 +145,15 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     signals::stop_on_interrupt(&config.stop)?;
     // Opened once before anything else, so that a wrong URL is told at once.
     drop(target.connect(Access::Write)?);
+    let gate = options.gate.watch();
+    config.gate = gate.as_ref().map(|(gate, _)| gate.clone());
     let mut observers: Vec<Box<dyn Observer>> =
         vec![progress::display(std::io::stderr().is_terminal(), options.verbose)];
     observers.push(Box::new(Arc::clone(&metrics)));
     let watch =
         common.telemetry.wanted().then(|| LedgerWatch::start(target.url.clone(), Arc::clone(&metrics)));
     let ended = Backfill::run(&|| connect(&target.url, Access::Write, target.command()), &config, &observers);
-    drop((observers, watch));
+    drop((observers, watch, gate));
     metrics.ended(&ended);
     let backfill = ended.map_err(failure)?;
     RunReport::new(target, scope, &backfill).print(common.format)?;

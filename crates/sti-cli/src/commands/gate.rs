@@ -1,5 +1,6 @@
 //! `sti gate`
 
+mod pause;
 mod report;
 
 use std::time::{Duration, Instant};
@@ -8,9 +9,10 @@ use sti_cli::answer::{EXIT_CODES, say};
 use sti_cli::duration::duration;
 use sti_cli::gate::{Reading, Trigger, ask};
 use sti_cli::prometheus::Prometheus;
-use sti_cli::{Answer, Common, Exit, Failure, Report as _, http, signals};
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, http, signals};
 use sti_core::backfill::StopSignal;
 
+use self::pause::Pause;
 use self::report::GateReport;
 
 /// Questions that may fail in a row before --watch gives up: Prometheus may be restarted meanwhile.
@@ -22,6 +24,7 @@ const FAILURES: u32 = 3;
 /// time per transaction more than 20 % above its baseline, both all through the window; errors of the backfill above
 /// 5 %; API p95 more than 10 % above its baseline; and any firing alert with rollback_trigger="true". The rules of
 /// docs/monitoring and the baseline that `sti baseline` writes must be loaded. What cannot be read is a reason to stop.
+/// Where a database is named, a `sti pause` that holds in it is one too: what users report is in no metric.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Options {
@@ -55,16 +58,30 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
     if options.triggers().is_empty() {
         return Err(Failure::failed("every trigger is left out: nothing to ask"));
     }
-    let readings =
-        if options.watch { watch(options, &prometheus)? } else { Some(asked(options, &prometheus)?) };
-    let Some(readings) = readings else { return Ok(Exit::Stopped) };
-    let report = GateReport::new(prometheus.url(), &options.without, &readings);
+    let target = common.database.resolve_if_named("sti gate")?;
+    let asked = || asked(options, &prometheus, target.as_ref());
+    let asked = if options.watch { watch(options, asked)? } else { Some(asked()?) };
+    let Some(Asked { readings, pause }) = asked else { return Ok(Exit::Stopped) };
+    let report = GateReport::new(prometheus.url(), &options.without, &readings, &pause);
     report.print(common.format)?;
     Ok(if report.is_go() { Exit::Done } else { Exit::Negative })
 }
 
-fn asked(options: &Options, prometheus: &Prometheus) -> Result<Vec<Reading>, Failure> {
-    Ok(ask(prometheus, &options.triggers(), options.window)?)
+/// What was answered at one time.
+struct Asked {
+    readings: Vec<Reading>,
+    pause: Pause,
+}
+
+impl Asked {
+    fn is_go(&self) -> bool {
+        self.pause.is_go() && self.readings.iter().all(|reading| reading.verdict.is_go())
+    }
+}
+
+fn asked(options: &Options, prometheus: &Prometheus, target: Option<&Target>) -> Result<Asked, Failure> {
+    let readings = ask(prometheus, &options.triggers(), options.window)?;
+    Ok(Asked { readings, pause: Pause::ask(target) })
 }
 
 /// Sleeps, and wakes up for an interrupt.
@@ -75,17 +92,15 @@ fn rest(stop: &StopSignal, time: Duration) {
     }
 }
 
-/// Asks until a reading says stop, and gives all of that moment; `None` after an interrupt.
-fn watch(options: &Options, prometheus: &Prometheus) -> Result<Option<Vec<Reading>>, Failure> {
+/// Asks until the answer is stop, and gives all of that moment; `None` after an interrupt.
+fn watch(options: &Options, ask: impl Fn() -> Result<Asked, Failure>) -> Result<Option<Asked>, Failure> {
     let stop = StopSignal::default();
     signals::stop_on_interrupt(&stop)?;
     let mut failed = 0;
     let mut told = false;
     while !stop.is_set() {
-        match asked(options, prometheus) {
-            Ok(readings) if readings.iter().any(|reading| !reading.verdict.is_go()) => {
-                return Ok(Some(readings));
-            }
+        match ask() {
+            Ok(asked) if !asked.is_go() => return Ok(Some(asked)),
             Ok(_) => {
                 if !told || failed > 0 {
                     say("go; watching");

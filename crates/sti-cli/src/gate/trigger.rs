@@ -32,6 +32,18 @@ pub enum Unit {
     Count,
 }
 
+impl Unit {
+    /// A value as a person reads it.
+    #[must_use]
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Self::Share => format!("{:.2}%", value * 100.0),
+            Self::TimesBaseline => format!("{value:.2}x"),
+            Self::Count => format!("{value}"),
+        }
+    }
+}
+
 impl Trigger {
     /// All of them, in the order in which they are told.
     pub const ALL: [Self; 6] = [

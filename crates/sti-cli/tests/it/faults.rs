@@ -2,5 +2,5 @@
 //! are those of an undisturbed run.
 
 mod at_random;
-mod process;
+pub(crate) mod process;
 mod takeover;

@@ -1,9 +1,12 @@
 //! `sti gate` and `sti baseline`, with a table of answers in Prometheus' place. The real one is asked by
 //! `cargo xtask monitoring`.
 
+mod backfill;
 mod server;
 
-use crate::rig::{json, settings, shown, sti};
+use sti_core::test_support::TestDatabase;
+
+use crate::rig::{json, migrate, settings, shown, sti, sti_on};
 
 use server::Prometheus;
 
@@ -73,6 +76,24 @@ fn what_cannot_be_read_means_stop_unless_it_is_left_out() {
     );
     assert_eq!(report["triggers"][1]["answer"], "unreadable");
     assert_eq!(report["triggers"][1]["value"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_pause_in_the_ledger_is_a_reason_to_stop() {
+    let server = Prometheus::start(fine());
+    let database = TestDatabase::sqlite();
+    migrate(&database);
+    let asked = |exit| {
+        let arguments = ["gate", "--prometheus", server.url(), "--format", "json"];
+        json(&sti_on(&database, &arguments).output().unwrap(), exit)
+    };
+    assert_eq!(asked(0)["paused"], serde_json::json!({"answer": "go", "reason": null}));
+    sti_on(&database, &["pause", "--reason", "users see empty pages"]).output().unwrap();
+    let stop = asked(1);
+    assert_eq!((&stop["go"], &stop["paused"]["answer"]), (&false.into(), &"stop".into()));
+    assert!(stop["paused"]["reason"].as_str().unwrap().ends_with(": users see empty pages"), "{stop}");
+    database.execute("DROP TABLE sti_backfill_control");
+    assert_eq!(asked(1)["paused"]["answer"], "unreadable");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::error_rate::ErrorRate;
 use super::scope::Scope;
 use super::size::Sizing;
-use super::throttle::ThrottleConfig;
+use super::throttle::{Gate, ThrottleConfig};
 use crate::probe::Probe;
 
 /// Who works on a chunk, as the ledger names it: host, process id, and a nonce that tells two processes with the
@@ -110,6 +110,8 @@ pub struct BackfillConfig {
     pub workers: usize,
     /// What it waits for between chunks.
     pub throttle: ThrottleConfig,
+    /// Somebody else whose word it waits for, too. May change between resumes.
+    pub gate: Option<Gate>,
     /// How long a worker that does not get on waits for what passes by itself: a server that is away or takes no
     /// writes, a lock that somebody holds. Each committed chunk begins it anew.
     pub max_wait: Duration,
@@ -137,6 +139,7 @@ impl BackfillConfig {
             sizing: Sizing::default(),
             workers: 1,
             throttle: ThrottleConfig::default(),
+            gate: None,
             max_wait: Duration::from_secs(600),
             max_error_rate: ErrorRate::default(),
             restart: false,

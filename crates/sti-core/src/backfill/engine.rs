@@ -142,8 +142,7 @@ impl Backfill {
             totals,
         });
         let stop = config.stop.below();
-        let throttle =
-            Throttle::new(config.throttle, begun.run, config.owner.to_string(), stop.clone(), observer);
+        let throttle = Throttle::new(config, begun.run, stop.clone(), observer);
         let engine = Engine {
             connect,
             config,

@@ -1,6 +1,7 @@
-//! What makes a backfill wait between two chunks: a pause, a time of day, replication that lags, a share of time to
-//! rest. While it waits it holds nothing: no lock, no lease, no transaction.
+//! What makes a backfill wait between two chunks: a pause, a time of day, somebody who says stop, replication that
+//! lags, a share of time to rest. While it waits it holds nothing: no lock, no lease, no transaction.
 
+mod gate;
 mod lag;
 mod pace;
 mod pause;
@@ -16,13 +17,14 @@ use chrono::{DateTime, Utc};
 use self::lag::LagMeter;
 use self::pause::Told;
 use self::waits::Waits;
-use super::config::StopSignal;
+use super::config::{BackfillConfig, StopSignal};
 use super::ledger::RunId;
 use crate::db::AnyConnection;
 use crate::db::error::DbError;
 use crate::db::sql_types::Timestamp;
 use crate::observe::{Event, Observer};
 
+pub use gate::Gate;
 pub use pace::{InvalidPace, Pace};
 pub use window::{InvalidWindow, Window};
 
@@ -61,6 +63,11 @@ pub enum ThrottleReason {
         /// When it is.
         opens_at: DateTime<Utc>,
     },
+    /// The gate says stop.
+    Gate {
+        /// Why.
+        why: String,
+    },
     /// A standby is too far behind.
     ReplicaLag {
         /// Its name, as `pg_stat_replication` has it.
@@ -88,6 +95,7 @@ impl ThrottleReason {
         match self {
             Self::Paused { .. } => "paused",
             Self::Window { .. } => "window",
+            Self::Gate { .. } => "gate",
             Self::ReplicaLag { .. } | Self::NoStandby => "replica_lag",
             Self::Unreadable { .. } => "unreadable",
             Self::Pace => "pace",
@@ -106,6 +114,7 @@ impl fmt::Display for ThrottleReason {
             Self::Window { opens_at } => {
                 write!(f, "the window opens at {}", opens_at.format("%Y-%m-%d %H:%M:%S UTC"))
             }
+            Self::Gate { why } => write!(f, "{why}; it goes on when the gate says go"),
             Self::ReplicaLag { standby, lag, limit } => write!(
                 f,
                 "standby {standby} is {:.1} s behind, more than {} s; it goes on when that is less",
@@ -124,13 +133,14 @@ impl fmt::Display for ThrottleReason {
 /// The throttle of a process; its workers share it. One of them at a time looks, and waits for all.
 pub(super) struct Throttle<'a> {
     config: ThrottleConfig,
+    gate: Option<Gate>,
     run: RunId,
     stop: StopSignal,
     observer: &'a dyn Observer,
-    gate: Mutex<Gate>,
+    turnstile: Mutex<Turnstile>,
 }
 
-struct Gate {
+struct Turnstile {
     lag: Option<LagMeter>,
     waits: Waits,
 }
@@ -141,14 +151,15 @@ pub(super) struct Turn(Option<Instant>);
 
 impl<'a> Throttle<'a> {
     pub(super) fn new(
-        config: ThrottleConfig,
+        config: &BackfillConfig,
         run: RunId,
-        owner: String,
         stop: StopSignal,
         observer: &'a dyn Observer,
     ) -> Self {
-        let gate = Gate { lag: config.max_lag.map(LagMeter::new), waits: Waits::new(run, owner) };
-        Self { config, run, stop, observer, gate: Mutex::new(gate) }
+        let BackfillConfig { throttle, gate, owner, .. } = config;
+        let waits = Waits::new(run, owner.to_string());
+        let turnstile = Mutex::new(Turnstile { lag: throttle.max_lag.map(LagMeter::new), waits });
+        Self { config: *throttle, gate: gate.clone(), run, stop, observer, turnstile }
     }
 
     /// Waits until a chunk may begin; returns also when the backfill is asked to stop, or the run has ended.
@@ -161,12 +172,12 @@ impl<'a> Throttle<'a> {
         turn: &mut Turn,
     ) -> Result<(), DbError> {
         let rested = self.rest(turn);
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        gate.waits.rested(connection, rested);
+        let mut turnstile = self.turnstile.lock().unwrap_or_else(PoisonError::into_inner);
+        turnstile.waits.rested(connection, rested);
         let mut wait = None;
-        let ended = self.wait(connection, &mut gate, &mut wait);
+        let ended = self.wait(connection, &mut turnstile, &mut wait);
         if let Some(wait) = wait {
-            self.end(connection, &mut gate, &wait);
+            self.end(connection, &mut turnstile, &wait);
         }
         turn.0 = Some(Instant::now());
         ended
@@ -175,19 +186,19 @@ impl<'a> Throttle<'a> {
     fn wait(
         &self,
         connection: &mut AnyConnection,
-        gate: &mut Gate,
+        turnstile: &mut Turnstile,
         wait: &mut Option<Wait>,
     ) -> Result<(), DbError> {
         while !self.stop.is_set() {
-            let Some(reason) = self.look(connection, gate)? else { break };
+            let Some(reason) = self.look(connection, turnstile)? else { break };
             if let Some(other) = wait.take_if(|wait| wait.reason.kind() != reason.kind()) {
-                self.end(connection, gate, &other);
+                self.end(connection, turnstile, &other);
             }
             let now = Instant::now();
             let begins = wait.is_none();
             let current = wait.get_or_insert_with(|| Wait { reason: reason.clone(), since: now, told: now });
             current.reason = reason;
-            gate.waits.waiting(connection, &current.reason);
+            turnstile.waits.waiting(connection, &current.reason);
             if begins || current.told.elapsed() >= TELL_AGAIN {
                 current.told = now;
                 let waited = now.saturating_duration_since(current.since);
@@ -198,8 +209,8 @@ impl<'a> Throttle<'a> {
         Ok(())
     }
 
-    fn end(&self, connection: &mut AnyConnection, gate: &mut Gate, wait: &Wait) {
-        gate.waits.over(connection);
+    fn end(&self, connection: &mut AnyConnection, turnstile: &mut Turnstile, wait: &Wait) {
+        turnstile.waits.over(connection);
         let (reason, waited) = (wait.reason.clone(), wait.since.elapsed());
         self.observer.event(&Event::ThrottleEnded { reason, waited });
     }
@@ -208,7 +219,7 @@ impl<'a> Throttle<'a> {
     fn look(
         &self,
         connection: &mut AnyConnection,
-        gate: &mut Gate,
+        turnstile: &mut Turnstile,
     ) -> Result<Option<ThrottleReason>, DbError> {
         match pause::look(connection, self.run)? {
             Told::RunOver => return Ok(None),
@@ -218,7 +229,10 @@ impl<'a> Throttle<'a> {
         if let Some(opens_at) = self.config.window.and_then(|window| window.opens_at(Utc::now())) {
             return Ok(Some(ThrottleReason::Window { opens_at }));
         }
-        gate.lag.as_mut().map_or(Ok(None), |lag| lag.look(connection))
+        if let Some(why) = self.gate.as_ref().and_then(Gate::stops) {
+            return Ok(Some(ThrottleReason::Gate { why }));
+        }
+        turnstile.lag.as_mut().map_or(Ok(None), |lag| lag.look(connection))
     }
 
     /// Rests after a chunk; how long it did.

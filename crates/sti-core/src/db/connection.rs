@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use diesel::connection::SimpleConnection as _;
+use diesel::connection::{CacheSize, SimpleConnection as _};
 use diesel::{Connection as _, PgConnection, SqliteConnection};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -40,7 +40,8 @@ impl std::fmt::Debug for AnyConnection {
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Reads only; the database enforces it. SQLite files are opened read-only.
+    /// Reads only. SQLite files are opened read-only; on PostgreSQL everything that only reads does so in a READ ONLY
+    /// transaction ([`read_snapshot`](super::read_snapshot)), and nothing about the session is changed.
     Read,
     /// Reads and writes. A SQLite file must exist.
     Write,
@@ -80,9 +81,11 @@ pub enum ConnectError {
 
 /// Opens one connection.
 ///
-/// PostgreSQL: the connection carries `application_name` unless the URL names one; a read connection sets
-/// `default_transaction_read_only`. SQLite: foreign keys on, waits up to 5 s for a lock; the journal mode of a
-/// file that exists is left as it is.
+/// PostgreSQL: the connection carries `application_name` unless the URL names one. It prepares no statement by name, so
+/// that it also works through a proxy that gives each transaction another session (pgbouncer in transaction mode). A
+/// host that speaks to the server itself may switch the cache on:
+/// `connection.set_prepared_statement_cache_size(CacheSize::Unbounded)`. SQLite: foreign keys on, waits up to 5 s for a
+/// lock; the journal mode of a file that exists is left as it is.
 ///
 /// # Errors
 /// [`ConnectError`] names the target and the reason.
@@ -93,26 +96,17 @@ pub fn connect(
 ) -> Result<AnyConnection, ConnectError> {
     match url.sqlite_path() {
         Some(path) => open_sqlite(path, access).map(AnyConnection::Sqlite),
-        None => open_postgres(url, access, application_name).map(AnyConnection::Pg),
+        None => open_postgres(url, application_name).map(AnyConnection::Pg),
     }
 }
 
-fn open_postgres(
-    url: &DatabaseUrl,
-    access: Access,
-    application_name: &str,
-) -> Result<PgConnection, ConnectError> {
-    let unreachable = |reason: String| ConnectError::Unreachable {
-        target: url.to_string(),
-        reason: url.redact(reason.trim()),
-    };
+fn open_postgres(url: &DatabaseUrl, application_name: &str) -> Result<PgConnection, ConnectError> {
     let libpq = url.libpq(application_name).unwrap_or_default();
-    let mut connection = PgConnection::establish(&libpq).map_err(|e| unreachable(e.to_string()))?;
-    if access == Access::Read {
-        connection
-            .batch_execute("SET default_transaction_read_only = on")
-            .map_err(|e| unreachable(e.to_string()))?;
-    }
+    let mut connection = PgConnection::establish(&libpq).map_err(|e| ConnectError::Unreachable {
+        target: url.to_string(),
+        reason: url.redact(e.to_string().trim()),
+    })?;
+    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
     Ok(connection)
 }
 

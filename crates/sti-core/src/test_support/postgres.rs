@@ -4,6 +4,7 @@
 mod account;
 mod admin_url;
 mod binaries;
+mod bouncer;
 mod cutting_proxy;
 mod error;
 mod server;
@@ -11,6 +12,7 @@ mod shared;
 
 pub(super) use admin_url::AdminUrl;
 pub use binaries::{Binaries, INSTALL_HINT};
+pub use bouncer::{BOUNCER_HINT, PgBouncer, bouncer_is_installed};
 pub use cutting_proxy::{Cut, CuttingProxy};
 pub use error::ServerError;
 pub use server::{Server, ServerOptions};

@@ -8,16 +8,18 @@ use std::time::Duration;
 use sti_core::backfill::{LastRun, last_run, oldest_lease};
 use sti_core::db::error::DbError;
 use sti_core::db::sql_types::Timestamp;
-use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect};
+use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect, read_snapshot};
 use sti_core::metrics::MetricsObserver;
 
 /// The time between two readings of the ledger, each one statement over the run's chunks.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 fn read(connection: &mut AnyConnection) -> Result<Option<(LastRun, Option<Timestamp>)>, DbError> {
-    let Some(run) = last_run(connection)? else { return Ok(None) };
-    let oldest_lease = oldest_lease(connection, run.run)?;
-    Ok(Some((run, oldest_lease)))
+    read_snapshot(connection, |connection| {
+        let Some(run) = last_run(connection)? else { return Ok(None) };
+        let oldest_lease = oldest_lease(connection, run.run)?;
+        Ok(Some((run, oldest_lease)))
+    })
 }
 
 /// Reads the ledger now and then until it is dropped.

@@ -3,29 +3,40 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sti_cli::gate::{Reading, Trigger, Unit, Verdict};
+use sti_cli::gate::{Reading, Trigger, Verdict};
 use sti_cli::prometheus::Sample;
 use sti_cli::{Document, Report, Table};
 use url::Url;
+
+use super::pause::Pause;
+
+/// The trigger that the ledger answers.
+const PAUSED: &str = "paused";
 
 pub(super) struct GateReport<'a> {
     prometheus: &'a Url,
     left_out: &'a [Trigger],
     readings: &'a [Reading],
+    pause: &'a Pause,
 }
 
 impl<'a> GateReport<'a> {
-    pub(super) fn new(prometheus: &'a Url, left_out: &'a [Trigger], readings: &'a [Reading]) -> Self {
-        Self { prometheus, left_out, readings }
+    pub(super) fn new(
+        prometheus: &'a Url,
+        left_out: &'a [Trigger],
+        readings: &'a [Reading],
+        pause: &'a Pause,
+    ) -> Self {
+        Self { prometheus, left_out, readings, pause }
     }
 
     pub(super) fn is_go(&self) -> bool {
-        self.readings.iter().all(|reading| reading.verdict.is_go())
+        self.pause.is_go() && self.readings.iter().all(|reading| reading.verdict.is_go())
     }
 
     fn headline(&self) -> String {
-        let stops: Vec<&str> =
-            self.readings.iter().filter(|reading| !reading.verdict.is_go()).map(name).collect();
+        let readings = self.readings.iter().filter(|reading| !reading.verdict.is_go()).map(name);
+        let stops: Vec<&str> = readings.chain((!self.pause.is_go()).then_some(PAUSED)).collect();
         match &stops[..] {
             [] => "Go: every trigger is within its limit.".to_owned(),
             names => format!("Stop: {}.", names.join(", ")),
@@ -35,14 +46,6 @@ impl<'a> GateReport<'a> {
 
 fn name(reading: &Reading) -> &'static str {
     reading.trigger.as_str()
-}
-
-fn shown(value: f64, unit: Unit) -> String {
-    match unit {
-        Unit::Share => format!("{:.2}%", value * 100.0),
-        Unit::TimesBaseline => format!("{value:.2}x"),
-        Unit::Count => format!("{value}"),
-    }
 }
 
 fn word(verdict: &Verdict) -> &'static str {
@@ -75,15 +78,15 @@ impl Report for GateReport<'_> {
             table = table.row([
                 trigger.to_string(),
                 word(verdict).to_owned(),
-                sample.map_or_else(|| "-".to_owned(), |sample| shown(sample.value, trigger.unit())),
-                shown(trigger.limit(), trigger.unit()),
+                sample.map_or_else(|| "-".to_owned(), |sample| trigger.unit().show(sample.value)),
+                trigger.unit().show(trigger.limit()),
                 sample.map_or_else(|| reason(verdict).unwrap_or_default().to_owned(), Sample::to_string),
             ]);
         }
         for trigger in self.left_out {
-            table =
-                table.row([trigger.as_str(), "left out", "-", &shown(trigger.limit(), trigger.unit()), ""]);
+            table = table.row([trigger.as_str(), "left out", "-", &trigger.unit().show(trigger.limit()), ""]);
         }
+        table = table.row([PAUSED, self.pause.answer(), "-", "-", self.pause.reason().unwrap_or_default()]);
         let document = Document::new().paragraph(self.headline()).table(table);
         let queries = self.readings.iter().map(|reading| format!("{}: {}", reading.trigger, reading.query));
         let document = document.paragraph("What was asked:").list(queries);
@@ -121,6 +124,7 @@ impl Report for GateReport<'_> {
             prometheus: self.prometheus.as_str(),
             go: self.is_go(),
             triggers: triggers.collect(),
+            paused: PausedJson { answer: self.pause.answer(), reason: self.pause.reason() },
             left_out: self.left_out.iter().map(|trigger| trigger.as_str()).collect(),
         })
     }
@@ -131,7 +135,14 @@ struct GateJson<'a> {
     prometheus: &'a str,
     go: bool,
     triggers: Vec<TriggerJson<'a>>,
+    paused: PausedJson<'a>,
     left_out: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct PausedJson<'a> {
+    answer: &'static str,
+    reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]

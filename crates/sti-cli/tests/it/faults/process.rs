@@ -7,14 +7,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A running command; what it says on stderr is read as it comes.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     said: Arc<Mutex<Vec<String>>>,
     reader: JoinHandle<()>,
 }
 
 impl Process {
-    pub(super) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let said = Arc::new(Mutex::new(Vec::new()));
@@ -29,7 +29,7 @@ impl Process {
 
     /// Waits until it has said a line that contains `text`.
     #[track_caller]
-    pub(super) fn wait_until_it_says(&self, text: &str) {
+    pub(crate) fn wait_until_it_says(&self, text: &str) {
         let begun = Instant::now();
         while !self.said.lock().unwrap().iter().any(|line| line.contains(text)) {
             let late = begun.elapsed() > Duration::from_secs(60);
@@ -39,17 +39,17 @@ impl Process {
     }
 
     /// Sends a signal, as in `TERM`. One to a process that has ended is lost.
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         Command::new("kill").args([&format!("-{name}"), &pid]).stderr(Stdio::null()).status().unwrap();
     }
 
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for its end.
-    pub(super) fn end(self) -> Output {
+    pub(crate) fn end(self) -> Output {
         let mut output = self.child.wait_with_output().unwrap();
         self.reader.join().unwrap();
         output.stderr = self.said.lock().unwrap().join("\n").into_bytes();

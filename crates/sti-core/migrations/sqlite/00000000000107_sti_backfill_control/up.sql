@@ -15,7 +15,7 @@ CREATE TABLE sti_backfill_wait (
     run_id bigint NOT NULL REFERENCES sti_backfill_run (id),
     -- As in sti_backfill_chunk.
     owner text NOT NULL,
-    -- paused, window, replica_lag, unreadable, pace
+    -- paused, window, gate, replica_lag, unreadable, pace
     reason text NOT NULL,
     waited_ms bigint NOT NULL,
     -- Whether it waits now. A process that was killed leaves true behind: believe it while seen_at is young.

@@ -12,6 +12,9 @@ pub enum ServerError {
         /// The places looked at, in their order.
         searched: String,
     },
+    /// pgbouncer is not installed.
+    #[error("no pgbouncer (searched PATH and /usr/sbin); {}", super::BOUNCER_HINT)]
+    NoBouncer,
     /// The file system or a process could not be used.
     #[error("cannot {action}: {source}")]
     Io {

@@ -10,7 +10,7 @@ use sti_core::db::{Access, DatabaseUrl, connect};
 use sti_core::observe::{Event, Observer as _};
 use sti_core::probe::Step;
 use sti_core::test_support::TestDatabase;
-use sti_core::test_support::postgres::{Binaries, Cut, CuttingProxy, Server, ServerOptions};
+use sti_core::test_support::postgres::{Binaries, Cut, CuttingProxy, PgBouncer, Server, ServerOptions};
 
 use super::faults::{at_step, check_complete, set_up};
 use super::rig::{Recorder, Tell, config, run, run_observed};
@@ -42,12 +42,42 @@ fn every_session_of_the_tool_is_ended_at_every_step() {
     }
 }
 
+/// The same behind a proxy that gives each transaction another session, and whose words for it are its own.
+#[test]
+fn every_session_of_a_proxy_is_ended_at_every_step() {
+    for step in [Step::Lock, Step::Look, Step::Record, Step::Commit] {
+        let database = Arc::new(TestDatabase::postgres());
+        set_up(&database);
+        let bouncer = PgBouncer::before(&database, 2).unwrap();
+        let url = DatabaseUrl::parse(bouncer.url()).unwrap();
+        let other = Arc::clone(&database);
+        let mut config = config(5, Scope::NonDraft);
+        config.workers = 3;
+        config.probe = at_step(step, 4, move || {
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            );
+        });
+        let recorder = Recorder::default();
+        let done = Backfill::run(&|| connect(&url, Access::Write, "test backfill"), &config, &recorder);
+        check_complete(&database, &done.unwrap());
+        let events = recorder.0.into_inner().unwrap();
+        assert!(events.iter().any(|event| matches!(event, Event::WaitingForServer { .. })), "{step:?}");
+    }
+}
+
 #[test]
 fn a_server_that_crashes_is_waited_for() {
-    for step in [Step::Look, Step::Commit] {
+    for (step, proxy) in
+        [(Step::Look, false), (Step::Commit, false), (Step::Look, true), (Step::Commit, true)]
+    {
         let server = server();
         let database = TestDatabase::postgres_on(&server);
         set_up(&database);
+        let bouncer = proxy.then(|| PgBouncer::before(&database, 3).unwrap());
+        let url = bouncer.as_ref().map_or(database.url(), PgBouncer::url);
+        let url = DatabaseUrl::parse(url).unwrap();
         let mut config = config(5, Scope::NonDraft);
         config.workers = 2;
         let crashing = Arc::clone(&server);
@@ -58,7 +88,8 @@ fn a_server_that_crashes_is_waited_for() {
                 server.start_again().unwrap();
             }
         });
-        check_complete(&database, &run_observed(&database, &config, &observer).unwrap());
+        let done = Backfill::run(&|| connect(&url, Access::Write, "test backfill"), &config, &observer);
+        check_complete(&database, &done.unwrap());
         assert!(!down.load(Ordering::SeqCst), "it noticed");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use sti_core::backfill::{Backfill, BackfillConfig, Ending, Scope, ThrottleReason, Totals, control};
+use sti_core::backfill::{Backfill, BackfillConfig, Ending, Gate, Scope, ThrottleReason, Totals, control};
 use sti_core::db::{Access, DatabaseUrl, connect};
 use sti_core::observe::{Event, Observer};
 use sti_core::test_support::TestDatabase;
@@ -20,6 +20,7 @@ sti_core::both_backends! {
     a_cancel_ends_a_run_that_works,
     a_cancel_ends_a_run_that_waits,
     outside_of_its_window_nothing_is_done,
+    a_gate_that_says_stop_is_waited_for,
     a_pace_is_counted,
     a_pause_that_cannot_be_read_is_waited_for,
 }
@@ -177,6 +178,25 @@ fn a_pause_before_the_run_holds_it_back(database: &TestDatabase) {
     assert_eq!(stopped.totals, Totals::default());
     assert_eq!(database.count("sti_backfill_chunk"), 0);
     assert_eq!(database.count("sti_backfill_wait WHERE waiting"), 0);
+}
+
+fn a_gate_that_says_stop_is_waited_for(database: &TestDatabase) {
+    some_projects(database);
+    let says = Arc::new(Mutex::new(Some("the API is slow".to_owned())));
+    let asked = Arc::clone(&says);
+    let mut config = config(5, Scope::NonDraft);
+    config.gate = Some(Gate::new(move || asked.lock().unwrap().clone()));
+    let (done, ()) = beside(database, &config, |until| {
+        let Event::Throttled { reason, .. } = until(&throttled) else { unreachable!() };
+        assert_eq!(reason.to_string(), "the API is slow; it goes on when the gate says go");
+        assert_eq!(database.count("sti_backfill_chunk"), 0);
+        assert_eq!(database.count("sti_backfill_wait WHERE waiting AND reason = 'gate'"), 1);
+        *says.lock().unwrap() = None;
+        until(&|event| matches!(event, Event::ThrottleEnded { .. }));
+        until(&|event| matches!(event, Event::ChunkDone { number: 2, .. }));
+    });
+    assert_eq!((done.ending, done.totals.created.school), (Ending::Complete, 30));
+    assert_eq!(database.count("sti_backfill_wait WHERE NOT waiting AND reason = 'gate'"), 1);
 }
 
 fn a_cancel_ends_a_run_that_works(database: &TestDatabase) {
