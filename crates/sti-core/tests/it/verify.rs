@@ -2,6 +2,8 @@
 
 mod classes;
 mod django;
+mod ending;
 mod ids;
 mod refusals;
 pub(crate) mod rig;
+mod snapshot;
