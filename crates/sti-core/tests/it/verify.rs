@@ -4,6 +4,7 @@ mod classes;
 mod django;
 mod ending;
 mod ids;
+mod random;
 mod refusals;
 pub(crate) mod rig;
 mod snapshot;
