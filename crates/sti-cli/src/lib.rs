@@ -15,6 +15,7 @@ pub mod person;
 pub mod progress;
 pub mod prometheus;
 pub mod signals;
+pub mod steps;
 pub mod target;
 pub mod telemetry;
 pub mod time;

@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM: the first one asks for a stop after the chunk that is under way, the second one leaves at once
-//! (the database then rolls the chunk back).
+//! SIGINT and SIGTERM: the first one asks for a stop (of a backfill after the chunk that is under way, of a verification
+//! at once), the second one leaves at once (the database then rolls back what is open).
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use sti_core::backfill::StopSignal;

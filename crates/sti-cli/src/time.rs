@@ -2,6 +2,14 @@
 
 use std::time::Duration;
 
+use sti_core::db::sql_types::Timestamp;
+
+/// `2026-01-31 14:05:09 UTC`.
+#[must_use]
+pub fn utc(at: Timestamp) -> String {
+    at.0.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
 /// `40 s`, `12 min`, `3 h 20 min`, `2 d 4 h`: rounded down.
 #[must_use]
 pub fn rough(time: Duration) -> String {

@@ -19,32 +19,46 @@ mod report;
 mod samples;
 mod scan;
 mod traits;
+mod watch;
 
 pub use breakdown::{Breakdown, FieldCounts, Split};
 pub use class::{Class, Severity};
 pub use coverage::{Counts, Coverage, counts};
-pub use error::VerifyError;
+pub use error::{Unfinished, VerifyError};
 pub use excerpt::{EXCERPT, Excerpt, Side};
 pub use findings::{ClassCount, LegacyProfile};
 pub use ids::{Finding, FindingSink, Lines};
 pub use report::VerifyReport;
 pub use samples::{ClassSample, FieldSides, MAX_SAMPLE, Sample};
 pub use traits::{Fields, Traits};
+pub use watch::{Interrupt, Step};
+
+pub use crate::db::dialect::Standby;
 
 pub use crate::models::PerKind;
+
+use std::time::Duration;
 
 use crate::db::{AnyConnection, read_snapshot};
 
 use scan::{Scan, scan};
 use traits::Scope;
+use watch::{Reading, Watch};
 
-/// What a verification reports beside its counts.
+/// What a verification reports beside its counts, and what may end it.
 #[derive(Default)]
 pub struct VerifyOptions<'s> {
     /// How many projects of each class are shown, the first by id; at most [`MAX_SAMPLE`], more is cut to that.
     pub sample: u32,
     /// Takes every finding.
     pub ids: Option<&'s mut dyn FindingSink>,
+    /// The longest time that all of it may take; [`Unfinished::TimeLimit`] then. On PostgreSQL it stands in the place of
+    /// the role's own `statement_timeout`.
+    pub limit: Option<Duration>,
+    /// How it is asked to stop; [`Unfinished::Asked`] then.
+    pub interrupt: Option<Interrupt<'s>>,
+    /// Told before each statement, and every thousand ids.
+    pub progress: Option<&'s (dyn Fn(Step) + Sync)>,
 }
 
 impl std::fmt::Debug for VerifyOptions<'_> {
@@ -52,30 +66,40 @@ impl std::fmt::Debug for VerifyOptions<'_> {
         f.debug_struct("VerifyOptions")
             .field("sample", &self.sample)
             .field("ids", &self.ids.as_ref().map(|_| "sink"))
-            .finish()
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }
 
-/// Compares both sides of every project, in one snapshot and without row locks.
+/// Compares both sides of every project, in one snapshot and without row locks. A standby will do.
 ///
 /// The comparison is one statement over the whole tables, which PostgreSQL runs in parallel (about 1.5 s for a
-/// million projects); the samples and the ids are further statements of the same snapshot.
+/// million projects); the counts that it must add up to, the samples and the ids are further statements of the same
+/// snapshot. Inside a transaction of the caller's, which must then be a snapshot, a limit stays set for the rest of it.
 ///
 /// # Errors
 /// [`VerifyError`]: a table is missing, the legacy columns were dropped, the pass did not see every row of its
-/// snapshot, the sink failed, or whatever the database says. In none of these cases is there an answer.
+/// snapshot, it was ended before it had its answer, the sink failed, or whatever the database says. In none of these
+/// cases is there an answer.
 pub fn verify(
     connection: &mut AnyConnection,
     options: VerifyOptions<'_>,
 ) -> Result<VerifyReport, VerifyError> {
-    read_snapshot(connection, |connection| {
-        let scan = scan(connection, Scope::Values)?;
-        let samples = samples::samples(connection, &scan, options.sample, |_| true)?;
-        if let Some(sink) = options.ids {
-            ids::stream(connection, &scan, sink)?;
-        }
-        Ok(VerifyReport::of(&scan, samples))
-    })
+    let VerifyOptions { sample, ids, limit, interrupt, progress } = options;
+    let watch = Watch::new(limit, interrupt.as_ref().map(|interrupt| interrupt.signal.clone()), progress);
+    let verified = read_snapshot(connection, |connection| {
+        let reading = watch.begin(connection)?;
+        reading.interruptible(interrupt.as_ref(), || {
+            let scan = scan(connection, Scope::Values, &reading, &watch)?;
+            watch.enter(connection, Step::Sampling)?;
+            let samples = samples::samples(connection, &scan, &reading, sample, |_| true)?;
+            if let Some(sink) = ids {
+                ids::stream(connection, &scan, &reading, &watch, sink)?;
+            }
+            Ok(VerifyReport::of(&scan, samples, reading.standby))
+        })
+    });
+    verified.map_err(|error| watch.judge(error))
 }
 
 /// One pass over everything, inside a transaction that somebody else has opened: the guarded drop's, in which nobody
@@ -85,7 +109,7 @@ pub(crate) struct Pass(Scan);
 impl Pass {
     /// As [`verify`], whose errors it has.
     pub(crate) fn run(connection: &mut AnyConnection) -> Result<Self, VerifyError> {
-        Ok(Self(scan(connection, Scope::Values)?))
+        Ok(Self(scan(connection, Scope::Values, &Reading::unwatched(), &Watch::default())?))
     }
 
     /// The report, with the first `sample` projects of the classes that `wanted` names.
@@ -95,7 +119,7 @@ impl Pass {
         sample: u32,
         wanted: impl Fn(Class) -> bool,
     ) -> Result<VerifyReport, VerifyError> {
-        let samples = samples::samples(connection, &self.0, sample, wanted)?;
-        Ok(VerifyReport::of(&self.0, samples))
+        let samples = samples::samples(connection, &self.0, &Reading::unwatched(), sample, wanted)?;
+        Ok(VerifyReport::of(&self.0, samples, None))
     }
 }

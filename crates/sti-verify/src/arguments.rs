@@ -7,17 +7,26 @@ use sti_cli::{Common, digest};
 use sti_core::verify::MAX_SAMPLE;
 use sti_core::verify::repair::Direction;
 
+const AFTER_HELP: &str = "\
+What an ending of a verification means here:
+  0  every row of one snapshot was compared, and there is no finding
+  1  every row of one snapshot was compared, and there are findings
+  2  could not; nothing is known
+  3  not finished: out of time, a signal, cancelled, in a standby's way; nothing is known, and
+     the same command begins anew";
+
 /// Verify, row by row and field by field, that the legacy columns and the subtype rows agree; repair what does not.
 ///
-/// Without --repair nothing is written: one snapshot, no row locks. Findings (missing, wrong kind, both kinds, orphans,
-/// drift) make exit code 1; notices never do, and say what dropping the legacy columns would mean.
+/// Without --repair nothing is written: one snapshot, no row locks; a standby (read replica) will do. Findings (missing,
+/// wrong kind, both kinds, orphans, drift) make exit code 1; notices never do, and say what dropping the legacy columns
+/// would mean. A pass that was stopped, or did not see every row of its snapshot, claims nothing at all.
 ///
 /// With --repair the plan of a repair is shown, with a digest; --execute --confirm DIGEST carries it out, in short
 /// transactions that lock the projects first and look at both sides again. What is changed or deleted is kept in
 /// sti_repair_log as it was before. Rows that are missing are left to `sti backfill`. A plan ends with exit code 0, a
 /// refusal with 1.
 #[derive(Debug, clap::Parser)]
-#[command(name = "sti-verify", version, after_help = EXIT_CODES)]
+#[command(name = "sti-verify", version, after_help = format!("{EXIT_CODES}\n\n{AFTER_HELP}"))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -29,6 +38,10 @@ pub(crate) struct Arguments {
     /// complete or not there.
     #[arg(long, value_name = "FILE", conflicts_with = "repair")]
     pub(crate) ids_out: Option<PathBuf>,
+    /// Give up after N seconds, with exit code 3: not finished, nothing is known. On PostgreSQL the server itself ends
+    /// the statement then, whatever statement_timeout this role has otherwise.
+    #[arg(long, value_name = "N", conflicts_with = "repair", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_seconds: Option<u32>,
     /// Plan a repair instead of verifying. Needs --from.
     #[arg(long, requires = "from")]
     repair: bool,
@@ -109,5 +122,8 @@ mod tests {
         let short = ["--repair", "--from", "legacy", "--execute", "--confirm", "012"];
         assert_eq!(parsed(&short), Err(ValueValidation));
         assert_eq!(parsed(&["--sample", "10001"]), Err(ValueValidation));
+        assert_eq!(parsed(&["--max-seconds", "0"]), Err(ValueValidation));
+        let with_limit = ["--repair", "--from", "legacy", "--max-seconds", "9"];
+        assert_eq!(parsed(&with_limit), Err(ArgumentConflict));
     }
 }

@@ -3,9 +3,14 @@
 mod report;
 mod words;
 
-use sti_cli::{Answer, Exit, Failure, Report as _};
-use sti_core::db::Access;
-use sti_core::verify::{FindingSink, VerifyError, VerifyOptions, verify};
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use sti_cli::steps::Steps;
+use sti_cli::{Answer, Exit, Failure, Report as _, number, signals};
+use sti_core::backfill::StopSignal;
+use sti_core::db::{Access, connect};
+use sti_core::verify::{FindingSink, Interrupt, Step, VerifyError, VerifyOptions, verify};
 
 use self::report::CheckReport;
 use crate::arguments::Arguments;
@@ -13,12 +18,24 @@ use crate::ids_out::IdsOut;
 
 pub(crate) fn run(arguments: &Arguments) -> Answer {
     let target = arguments.common.database.resolve("sti-verify")?;
+    let stop = StopSignal::default();
+    signals::stop_on_interrupt(&stop)?;
     let mut connection = target.connect(Access::Read)?;
     let mut ids_out = arguments.ids_out.as_deref().map(IdsOut::create).transpose()?;
-    let ids = ids_out.as_mut().map(|out| out as &mut dyn FindingSink);
-    let verified = verify(&mut connection, VerifyOptions { sample: arguments.sample, ids });
+    let steps = Steps::begin(std::io::stderr().is_terminal(), stop.clone());
+    let another = || connect(&target.url, Access::Read, target.command());
+    let options = VerifyOptions {
+        sample: arguments.sample,
+        ids: ids_out.as_mut().map(|out| out as &mut dyn FindingSink),
+        limit: arguments.max_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+        interrupt: Some(Interrupt { signal: stop, connect: &another }),
+        progress: Some(&|step| steps.tell(words(step))),
+    };
+    let verified = verify(&mut connection, options);
+    drop(steps);
     let verified = verified.map_err(|error| match (&ids_out, &error) {
         (Some(out), VerifyError::Sink(reason)) => out.failure(reason),
+        (_, VerifyError::Unfinished { .. }) => Failure { exit: Exit::Stopped, message: error.to_string() },
         _ => Failure::from(error),
     })?;
     sti_core::metrics::verified(&verified);
@@ -26,4 +43,13 @@ pub(crate) fn run(arguments: &Arguments) -> Answer {
     let report = CheckReport::new(target.url.to_string(), &verified, arguments.ids_out.as_deref());
     report.print(arguments.common.format)?;
     Ok(if verified.is_clean() { Exit::Done } else { Exit::Negative })
+}
+
+fn words(step: Step) -> String {
+    match step {
+        Step::Comparing => "comparing both sides of every project, in one statement".to_owned(),
+        Step::Counting => "counting the rows that the comparison must account for".to_owned(),
+        Step::Sampling => "reading the samples".to_owned(),
+        Step::Ids { done, of } => format!("ids of the findings: {} of {}", number(done), number(of)),
+    }
 }

@@ -116,6 +116,7 @@ impl BackfillError {
                 | Fault::ConnectionLost
                 | Fault::ReadOnly
                 | Fault::Cancelled
+                | Fault::StandbyConflict
         ) || matches!(self, Self::LeaseLost { .. } | Self::Unknown { .. })
     }
 

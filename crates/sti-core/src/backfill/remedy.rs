@@ -32,6 +32,7 @@ impl Remedy {
             // Cancelled: somebody wants it to stop. The others need a person.
             Fault::Transient
             | Fault::Cancelled
+            | Fault::StandbyConflict
             | Fault::DiskFull
             | Fault::PermissionDenied
             | Fault::Other => Self::Stop,
@@ -53,6 +54,7 @@ mod tests {
             (Fault::ConnectionLost, Remedy::Wait, Remedy::Wait),
             (Fault::ReadOnly, Remedy::Wait, Remedy::Wait),
             (Fault::Cancelled, Remedy::Stop, Remedy::Stop),
+            (Fault::StandbyConflict, Remedy::Stop, Remedy::Stop),
             (Fault::DiskFull, Remedy::Stop, Remedy::Stop),
             (Fault::PermissionDenied, Remedy::Stop, Remedy::Stop),
             (Fault::Other, Remedy::Stop, Remedy::Stop),

@@ -12,13 +12,20 @@ use super::url::Backend;
 
 mod drop;
 mod locks;
+mod long_read;
 mod privileges;
 mod sessions;
+mod stream;
 
 pub use drop::{clock_minutes, give_permit, lock_exclusively, not_owner, outwait_exclusive};
 pub use locks::{Against, LockHolder, lock_holders, lock_schema};
+pub(in crate::db) use long_read::ENDED;
+pub use long_read::{
+    Canceller, GO_ON, ReadTransaction, Standby, limit_statements, read_transaction, watch_rows,
+};
 pub use privileges::{MissingGrant, Obstacle, missing_grants, obstacles};
 pub use sessions::{MAX_SESSIONS, SessionSeen, sessions};
+pub use stream::each_row;
 
 /// The backend of an open connection.
 #[must_use]

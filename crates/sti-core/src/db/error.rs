@@ -60,6 +60,8 @@ pub enum Fault {
     ReadOnly,
     /// Somebody cancelled the statement.
     Cancelled,
+    /// A standby had to replay something that the statement stood in the way of.
+    StandbyConflict,
     /// The disk, or the quota, is full.
     DiskFull,
     /// The role may not do this.
@@ -80,6 +82,7 @@ impl Fault {
             Self::ConnectionLost => "connection_lost",
             Self::ReadOnly => "read_only",
             Self::Cancelled => "cancelled",
+            Self::StandbyConflict => "standby_conflict",
             Self::DiskFull => "disk_full",
             Self::PermissionDenied => "permission_denied",
             Self::Other => "other",
@@ -98,6 +101,10 @@ impl Fault {
                 _ => Self::Other,
             };
         };
+        // Its SQLSTATE is that of a serialization failure; but run again at once, it would stand in the way again.
+        if information.message().contains("due to conflict with recovery") {
+            return Self::StandbyConflict;
+        }
         match kind {
             DatabaseErrorKind::UniqueViolation
             | DatabaseErrorKind::ForeignKeyViolation
@@ -135,12 +142,16 @@ impl Fault {
             Self::DiskFull => "; check the free space, the quota and the health of the disk",
             Self::PermissionDenied => "; use the role that owns the tables, or grant this one what it needs",
             Self::ConnectionLost => "; check that the server is up",
+            Self::StandbyConflict => {
+                "; run it again, or on the primary; on this standby hot_standby_feedback = on keeps such conflicts \
+                 away, and a greater max_standby_streaming_delay gives a statement more time"
+            }
             _ => "",
         }
     }
 
     fn of_message(message: &str) -> Self {
-        const TEXTS: [(&str, Fault); 28] = [
+        const TEXTS: [(&str, Fault); 29] = [
             ("deadlock detected", Fault::Transient),
             ("could not serialize access", Fault::Transient),
             ("canceling statement due to lock timeout", Fault::LockTimeout),
@@ -149,6 +160,7 @@ impl Fault {
             ("database table is locked", Fault::LockTimeout),
             ("canceling statement due to statement timeout", Fault::StatementTimeout),
             ("canceling statement due to user request", Fault::Cancelled),
+            (super::dialect::ENDED, Fault::Cancelled),
             ("terminating connection", Fault::ConnectionLost),
             ("server closed the connection unexpectedly", Fault::ConnectionLost),
             ("the database system is", Fault::ConnectionLost),

@@ -7,6 +7,7 @@ use super::breakdown::{Breakdown, Split};
 use super::error::VerifyError;
 use super::scan::{Scan, scan};
 use super::traits::Scope;
+use super::watch::Watch;
 use crate::models::PerKind;
 
 /// The counts of one snapshot.
@@ -96,5 +97,9 @@ impl Counts {
 /// # Errors
 /// [`VerifyError`]: a table is missing, the pass was short, or whatever the database says.
 pub fn counts(connection: &mut AnyConnection) -> Result<Counts, VerifyError> {
-    read_snapshot(connection, |connection| Ok(Counts::of(&scan(connection, Scope::Structure)?)))
+    read_snapshot(connection, |connection| {
+        let watch = Watch::default();
+        let reading = watch.begin(connection)?;
+        Ok(Counts::of(&scan(connection, Scope::Structure, &reading, &watch)?))
+    })
 }

@@ -1,7 +1,39 @@
 //! Why a verification could not be made.
 
+use std::time::Duration;
+
 use crate::db::DbError;
 use crate::mapping::LEGACY_COLUMNS;
+
+/// Why a verification ended before it had its answer. The same one may well have it another time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfinished {
+    /// Its time was over.
+    #[error("the time limit of {} s ran out", .0.as_secs_f64())]
+    TimeLimit(Duration),
+    /// The signal was set.
+    #[error("it was asked to stop")]
+    Asked,
+    /// Somebody else cancelled the statement on the server.
+    #[error("somebody cancelled it on the server")]
+    Cancelled,
+    /// The server is a standby, which had to replay what the snapshot stood in the way of.
+    #[error("this standby had to replay a change that the snapshot stood in the way of")]
+    StandbyConflict,
+}
+
+impl Unfinished {
+    const fn next_step(self) -> &'static str {
+        match self {
+            Self::TimeLimit(_) => "Give it more time",
+            Self::Asked | Self::Cancelled => "Run it again",
+            Self::StandbyConflict => {
+                "Run it again, or on the primary; on the standby hot_standby_feedback = on keeps such conflicts away, \
+                 and a greater max_standby_streaming_delay gives a statement more time"
+            }
+        }
+    }
+}
 
 /// A verification that has no answer. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +74,33 @@ pub enum VerifyError {
         expected: i64,
         /// Rows that the pass accounted for.
         found: i64,
+    },
+    /// It was called inside a transaction in which each statement sees another moment.
+    #[error(
+        "a verification reads one moment: the transaction that is open is READ COMMITTED; begin it as REPEATABLE \
+         READ, or call it outside of one"
+    )]
+    NoSnapshot,
+    /// It ended before it had its answer. Nothing is known: neither that both sides agree nor that they do not.
+    #[error(
+        "not finished: {why}{}; nothing is known, neither that both sides agree nor that they do not. {}",
+        .doing.as_ref().map(|doing| format!(" while {doing}")).unwrap_or_default(),
+        .why.next_step()
+    )]
+    Unfinished {
+        /// Why.
+        why: Unfinished,
+        /// What it was doing; `None` between two statements.
+        doing: Option<String>,
+    },
+    /// The server's own `statement_timeout` ended a statement.
+    #[error(
+        "{doing} took longer than the statement_timeout that this server has for this role: \
+         give it a time of its own (sti-verify --max-seconds N)"
+    )]
+    ServerLimit {
+        /// What took so long.
+        doing: String,
     },
     /// The finding could not be handed over.
     #[error("cannot write the ids of the findings: {0}")]

@@ -2,24 +2,20 @@
 
 use std::io::{self, Write};
 
-use diesel::RunQueryDsl as _;
-use diesel::sql_types::BigInt;
-
-use crate::db::error::Doing as _;
-use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, dialect};
-use crate::keyset::Keyset;
 use crate::mapping::PARENT;
 use crate::models::{Kind, ProjectId};
 
 use super::class::{Class, Severity};
 use super::error::VerifyError;
+use super::findings::affected;
 use super::samples::having_sql;
-use super::scan::{Scan, account, orphans_sql};
-use super::traits::{Fields, Scope, Traits, joined_sql, traits_sql};
+use super::scan::{Scan, WithTraits, account, orphans_sql, traits_of_each_sql};
+use super::traits::{Fields, Traits};
+use super::watch::{Reading, Step, Watch};
 
-/// Findings in memory at once. Large, because each page may be a pass over the whole table.
-const PAGE: u32 = 20_000;
+/// The progress is told every so many rows.
+const TELL: i64 = 1000;
 
 /// A project, or an orphaned row, in a class that is a finding. A project in two classes is two findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,27 +48,21 @@ impl<W: Write> FindingSink for Lines<W> {
     }
 }
 
-#[derive(diesel::QueryableByName)]
-struct Row {
-    #[diesel(sql_type = DbUuid)]
-    id: ProjectId,
-    #[diesel(sql_type = BigInt)]
-    traits: i64,
-}
-
-/// Hands every finding to `sink`. In the snapshot of `scan`.
+/// Hands every finding to `sink`, in one statement for the projects and one for each table's orphans; no more than one
+/// row of them is in memory at a time. In the snapshot of `scan`.
 pub(super) fn stream(
     connection: &mut AnyConnection,
     scan: &Scan,
+    reading: &Reading,
+    watch: &Watch<'_>,
     sink: &mut dyn FindingSink,
 ) -> Result<(), VerifyError> {
+    let mut handed = Handed { watch, done: 0, of: affected(scan) };
     let with_finding = || scan.groups.iter().filter(|(traits, _)| Class::any_finding(*traits));
     if let Some(having) = having_sql(with_finding().map(|(traits, _)| *traits)) {
-        let traits = traits_sql(Scope::Values, dialect::backend(connection));
-        let from =
-            format!("(SELECT p.id AS id, {traits} AS traits FROM {}) AS t WHERE {having}", joined_sql());
+        let sql = format!("{} WHERE {having} ORDER BY id", traits_of_each_sql(connection, reading));
         let expected = with_finding().map(|(_, projects)| projects).sum();
-        let found = pages(connection, &format!("SELECT id, traits FROM {from}"), "id", |row| {
+        let found = handed.each(connection, &sql, |row| {
             let traits = Traits::from_bits(row.traits);
             let found = |class: &Class| class.severity() == Severity::Finding && class.holds(traits);
             for class in Class::ALL.into_iter().filter(found) {
@@ -83,9 +73,11 @@ pub(super) fn stream(
         account(PARENT, expected, found)?;
     }
     for kind in Kind::ALL.into_iter().filter(|kind| scan.orphans.of(*kind) > 0) {
-        let select =
-            format!("SELECT r.project_id AS id, CAST(0 AS bigint) AS traits FROM {}", orphans_sql(kind));
-        let found = pages(connection, &select, "r.project_id", |row| {
+        let sql = format!(
+            "SELECT r.project_id AS id, CAST(0 AS bigint) AS traits FROM {} ORDER BY r.project_id",
+            orphans_sql(kind)
+        );
+        let found = handed.each(connection, &sql, |row| {
             sink.finding(Finding { class: Class::orphan(kind), id: row.id, fields: Fields::default() })
         })?;
         account(kind.table(), scan.orphans.of(kind), found)?;
@@ -93,24 +85,32 @@ pub(super) fn stream(
     Ok(())
 }
 
-/// Hands over every row of `select`, a page at a time, and counts them.
-fn pages(
-    connection: &mut AnyConnection,
-    select: &str,
-    key: &str,
-    mut each: impl FnMut(&Row) -> io::Result<()>,
-) -> Result<i64, VerifyError> {
-    let mut found = 0;
-    let mut walk = Some(Keyset::from_start());
-    while let Some(here) = walk {
-        let rows: Vec<Row> = diesel::sql_query(format!("{select}{}", here.page_sql(key, PAGE)))
-            .load(connection)
-            .doing("reading the ids of the findings")?;
-        for row in &rows {
-            each(row)?;
-            found += 1;
-        }
-        walk = here.behind(rows.iter().map(|row| row.id), PAGE);
+/// Tells how far it has come.
+struct Handed<'w> {
+    watch: &'w Watch<'w>,
+    done: i64,
+    of: i64,
+}
+
+impl Handed<'_> {
+    /// Hands over every row of `sql`, and counts them.
+    fn each(
+        &mut self,
+        connection: &mut AnyConnection,
+        sql: &str,
+        mut each: impl FnMut(&WithTraits) -> io::Result<()>,
+    ) -> Result<i64, VerifyError> {
+        self.watch.enter(connection, Step::Ids { done: self.done, of: self.of })?;
+        let before = self.done;
+        let doing = "reading the ids of the findings";
+        dialect::each_row(connection, sql, doing, |row: WithTraits| {
+            each(&row)?;
+            self.done += 1;
+            if self.done % TELL == 0 {
+                self.watch.go_on(Step::Ids { done: self.done, of: self.of }, doing)?;
+            }
+            Ok::<(), VerifyError>(())
+        })?;
+        Ok(self.done - before)
     }
-    Ok(found)
 }

@@ -6,6 +6,7 @@ use super::coverage::Counts;
 use super::findings::{ClassCount, LegacyProfile, affected, class_counts, in_sync, legacy_profile};
 use super::samples::ClassSample;
 use super::scan::Scan;
+use crate::db::dialect::Standby;
 
 /// What one snapshot of the database holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +23,12 @@ pub struct VerifyReport {
     pub legacy: LegacyProfile,
     /// The first projects of each class that has any; empty with a sample size of 0.
     pub samples: Vec<ClassSample>,
+    /// Set if a standby was read: what the primary has committed since is not in here.
+    pub standby: Option<Standby>,
 }
 
 impl VerifyReport {
-    pub(super) fn of(scan: &Scan, samples: Vec<ClassSample>) -> Self {
+    pub(super) fn of(scan: &Scan, samples: Vec<ClassSample>, standby: Option<Standby>) -> Self {
         Self {
             counts: Counts::of(scan),
             classes: class_counts(scan),
@@ -33,6 +36,7 @@ impl VerifyReport {
             in_sync: in_sync(scan),
             legacy: legacy_profile(scan),
             samples,
+            standby,
         }
     }
 

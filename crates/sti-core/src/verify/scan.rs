@@ -13,7 +13,9 @@ use crate::models::Kind;
 
 use super::error::VerifyError;
 use super::traits::{Scope, Traits, joined_sql, traits_sql};
-use crate::models::PerKind;
+use super::watch::{Reading, Step, Watch};
+use crate::db::sql_types::DbUuid;
+use crate::models::{PerKind, ProjectId};
 
 /// Every row of one snapshot, folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,21 +82,44 @@ fn columns_of(connection: &mut AnyConnection, table: &'static str) -> Result<Vec
 }
 
 /// Runs the pass. To be called inside a snapshot; fails unless it accounts for every row of the snapshot.
-pub(super) fn scan(connection: &mut AnyConnection, scope: Scope) -> Result<Scan, VerifyError> {
+///
+/// A project is matched with at most one row of each table, or there are more matches than projects. So what a table
+/// holds beyond the matches are its orphans; they are looked for, one by one, only where there are any.
+pub(super) fn scan(
+    connection: &mut AnyConnection,
+    scope: Scope,
+    reading: &Reading,
+    watch: &Watch<'_>,
+) -> Result<Scan, VerifyError> {
     check_schema(connection, scope)?;
-    let scan = Scan {
-        groups: groups(connection, scope)?,
-        rows: per_kind(|kind| count(connection, kind.table()))?,
-        orphans: per_kind(|kind| count(connection, &orphans_sql(kind)))?,
+    watch.enter(connection, Step::Comparing)?;
+    let groups = groups(connection, scope, reading)?;
+    let mut count = |from: &str| {
+        watch.enter(connection, Step::Counting)?;
+        Ok::<i64, VerifyError>(count(connection, from)?)
     };
-    let projects = count(connection, PARENT)?;
+    let rows = per_kind(|kind| count(kind.table()))?;
+    let orphans = per_kind(|kind| match rows.of(kind) - matched(&groups, kind) {
+        0 => Ok(0),
+        _ => count(&orphans_sql(kind)),
+    })?;
+    let projects = count(PARENT)?;
+    let scan = Scan { groups, rows, orphans };
     scan.account_for(projects)?;
     Ok(scan)
 }
 
-fn groups(connection: &mut AnyConnection, scope: Scope) -> Result<Vec<(Traits, i64)>, DbError> {
+fn groups(
+    connection: &mut AnyConnection,
+    scope: Scope,
+    reading: &Reading,
+) -> Result<Vec<(Traits, i64)>, DbError> {
     let traits = traits_sql(scope, dialect::backend(connection));
-    let sql = format!("SELECT {traits} AS traits, count(*) AS projects FROM {} GROUP BY 1", joined_sql());
+    let sql = format!(
+        "SELECT {traits} AS traits, count(*) AS projects FROM {}{} GROUP BY 1",
+        joined_sql(),
+        reading.where_sql()
+    );
     let mut groups: Vec<(Traits, i64)> = diesel::sql_query(sql)
         .load::<Group>(connection)
         .doing("comparing both sides of every project")?
@@ -111,13 +136,34 @@ fn count(connection: &mut AnyConnection, from: &str) -> Result<i64, DbError> {
     Ok(row.count)
 }
 
-fn per_kind(mut count: impl FnMut(Kind) -> Result<i64, DbError>) -> Result<PerKind, DbError> {
+fn per_kind<E>(mut count: impl FnMut(Kind) -> Result<i64, E>) -> Result<PerKind, E> {
     Ok(PerKind { school: count(Kind::School)?, self_study: count(Kind::SelfStudy)? })
 }
 
 /// SQL: the rows of `kind`'s table without a project; the alias is `r`. Ends in a WHERE clause.
 pub(super) fn orphans_sql(kind: Kind) -> String {
     format!("{} r WHERE NOT EXISTS (SELECT 1 FROM {PARENT} p WHERE p.id = r.project_id)", kind.table())
+}
+
+/// Projects that have a row of `kind`.
+fn matched(groups: &[(Traits, i64)], kind: Kind) -> i64 {
+    groups.iter().filter(|(traits, _)| traits.has_row(kind)).map(|(_, count)| count).sum()
+}
+
+/// A row of [`traits_of_each_sql`].
+#[derive(diesel::QueryableByName)]
+pub(super) struct WithTraits {
+    #[diesel(sql_type = DbUuid)]
+    pub(super) id: ProjectId,
+    #[diesel(sql_type = BigInt)]
+    pub(super) traits: i64,
+}
+
+/// SQL: `id` and `traits` of every project, to be followed by a WHERE clause.
+pub(super) fn traits_of_each_sql(connection: &AnyConnection, reading: &Reading) -> String {
+    let traits = traits_sql(Scope::Values, dialect::backend(connection));
+    let (from, watched) = (joined_sql(), reading.where_sql());
+    format!("SELECT id, traits FROM (SELECT p.id AS id, {traits} AS traits FROM {from}{watched}) AS t")
 }
 
 impl Scan {
@@ -127,9 +173,8 @@ impl Scan {
         let seen = self.groups.iter().map(|(_, count)| count).sum();
         account(PARENT, projects, seen)?;
         for kind in Kind::ALL {
-            let of_kind = self.groups.iter().filter(|(traits, _)| traits.has_row(kind));
-            let matched: i64 = of_kind.map(|(_, count)| count).sum();
-            account(kind.table(), self.rows.of(kind), matched + self.orphans.of(kind))?;
+            let found = matched(&self.groups, kind) + self.orphans.of(kind);
+            account(kind.table(), self.rows.of(kind), found)?;
         }
         Ok(())
     }

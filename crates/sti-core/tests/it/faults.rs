@@ -121,6 +121,39 @@ fn a_deadlock_and_serialization_failures_pass() {
     assert_eq!(skew.0, Fault::Transient, "{}", skew.1);
 }
 
+/// Its SQLSTATE is that of a serialization failure.
+#[test]
+fn a_standby_that_must_replay_what_a_statement_stands_in_the_way_of() {
+    let binaries = Binaries::from_environment().unwrap();
+    let server = Server::start(&binaries, &ServerOptions::new()).unwrap();
+    let standby = server.standby(&binaries, "follower").unwrap();
+    let database = TestDatabase::postgres_on(&server);
+    database.execute(TABLES);
+    let url = standby.url(&database.value("SELECT current_database()"));
+    let on_standby = |sql: &str| {
+        let connect = || PgConnection::establish(&url);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while connect().is_ok_and(|mut connection| connection.batch_execute(sql).is_err())
+            || connect().is_err()
+        {
+            assert!(std::time::Instant::now() < deadline, "not within a minute: {sql}");
+            std::thread::yield_now();
+        }
+    };
+    on_standby("SELECT 1 FROM t");
+    on_standby("ALTER SYSTEM SET max_standby_streaming_delay = '10ms'");
+    on_standby("SELECT pg_reload_conf()");
+    let (fault, message) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            on_standby("SELECT 1 / count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+            database.execute("ALTER TABLE t ADD COLUMN more integer");
+        });
+        let mut reader = PgConnection::establish(&url).unwrap();
+        last_fault(&mut reader, &["BEGIN; SELECT 1 FROM t", "SELECT pg_sleep(60)"])
+    });
+    assert_eq!(fault, Fault::StandbyConflict, "{message}");
+}
+
 #[test]
 fn statements_that_are_ended_from_outside() {
     let database = TestDatabase::postgres();

@@ -38,7 +38,7 @@ fn plans_integrity_issues(database: &TestDatabase) -> i64 {
 }
 
 fn ours(database: &TestDatabase) -> VerifyReport {
-    verify(&mut open(database), VerifyOptions { sample: 3, ids: None }).unwrap()
+    verify(&mut open(database), VerifyOptions { sample: 3, ..VerifyOptions::default() }).unwrap()
 }
 
 fn school_row(database: &TestDatabase, number: u32, course: &str) {

@@ -2,6 +2,9 @@
 
 mod classes;
 mod django;
+mod ending;
 mod ids;
+mod random;
 mod refusals;
 pub(crate) mod rig;
+mod snapshot;

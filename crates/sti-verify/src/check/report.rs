@@ -53,6 +53,18 @@ impl<'a> CheckReport<'a> {
         )
     }
 
+    fn standby(&self) -> Option<String> {
+        let standby = self.verified.standby?;
+        let until = match standby.replayed {
+            Some(replayed) => format!(
+                "The last change that it had replayed was committed on the primary at {}",
+                sti_cli::time::utc(replayed)
+            ),
+            None => "It has not replayed any change since it was started".to_owned(),
+        };
+        Some(format!("Read from a standby. {until}; what the primary has committed later is not in here."))
+    }
+
     fn coverage(&self) -> String {
         let counts = &self.verified.counts;
         let plan = counts.plan_coverage();
@@ -102,9 +114,11 @@ impl<'a> CheckReport<'a> {
 
 impl Report for CheckReport<'_> {
     fn document(&self) -> Document {
-        let mut document = Document::new()
-            .heading(self.verdict())
-            .paragraph(self.scope())
+        let mut document = Document::new().heading(self.verdict()).paragraph(self.scope());
+        if let Some(standby) = self.standby() {
+            document = document.paragraph(standby);
+        }
+        document = document
             .paragraph(self.coverage())
             .table(self.classes(Severity::Finding, ["finding", "what it is"]));
         if self.verified.count(sti_core::verify::Class::WrongKind) > 0 {
@@ -141,6 +155,9 @@ impl Report for CheckReport<'_> {
         Ok(json!({
             "target": self.target,
             "clean": verified.is_clean(),
+            "standby": verified.standby.map(|standby| json!({
+                "replayed": standby.replayed.map(|at| at.0.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            })),
             "affected": verified.affected,
             "projects": counts.projects,
             "subtype_rows": counts.subtype_rows,

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod check;
+mod ending;
 mod help;
 mod repair;
 mod rig;

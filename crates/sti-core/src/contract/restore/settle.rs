@@ -20,7 +20,7 @@ pub(super) fn settle(
     mut restored: Restored,
     options: &RestoreOptions,
 ) -> Result<Restoration, RestoreError> {
-    let report = verify(connection, VerifyOptions { sample: options.sample, ids: None })?;
+    let report = verify(connection, VerifyOptions { sample: options.sample, ..VerifyOptions::default() })?;
     if !report.is_clean() {
         return Ok(Restoration::NotVerified { restored, report: Box::new(report) });
     }

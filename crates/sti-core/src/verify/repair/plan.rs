@@ -10,6 +10,7 @@ use super::super::error::VerifyError;
 use super::super::samples::{ClassSample, samples};
 use super::super::scan::{Scan, scan};
 use super::super::traits::Scope;
+use super::super::watch::Watch;
 use super::change::{Change, ChangeCounts, Direction, needed};
 use super::pointers::{self, Pointer};
 
@@ -70,14 +71,16 @@ pub fn plan(
         if direction == Direction::Legacy && crate::refilling::is_under_way(connection)? {
             return Err(VerifyError::Refilling);
         }
-        let scan = scan(connection, Scope::Values)?;
+        let watch = Watch::default();
+        let reading = watch.begin(connection)?;
+        let scan = scan(connection, Scope::Values, &reading, &watch)?;
         let (mut changes, left) = fold(&scan, direction);
         let mut foreign = Vec::new();
         for kind in pointers::kinds_with_pointer(connection)? {
             changes.add(Change::ClearPointer, kind, pointers::count_own(connection, direction, kind)?);
             foreign.extend(pointers::foreign(connection, direction, kind)?);
         }
-        let samples = samples(connection, &scan, sample, |class| concerns(direction, class))?;
+        let samples = samples(connection, &scan, &reading, sample, |class| concerns(direction, class))?;
         let digest = digest(&identity::identity(connection)?, direction, &changes);
         Ok(RepairPlan { direction, changes, left, samples, pointers: foreign, digest })
     })

@@ -169,7 +169,7 @@ fn writers_in_all_operations_during_a_sweep() {
     assert_eq!(differences(&database), [0; 4], "seed {seed}");
     let url = sti_core::db::DatabaseUrl::parse(database.url()).unwrap();
     let mut reader = sti_core::db::connect(&url, Access::Read, "verify").unwrap();
-    let report = verify(&mut reader, VerifyOptions { sample: 3, ids: None }).unwrap();
+    let report = verify(&mut reader, VerifyOptions { sample: 3, ..VerifyOptions::default() }).unwrap();
     assert!(report.is_clean(), "seed {seed}: {:#?}", report.classes);
     check_ledger(&database);
 }

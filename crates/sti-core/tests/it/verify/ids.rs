@@ -15,7 +15,7 @@ both_backends! { django: as_many_lines_as_findings }
 
 fn lines(database: &TestDatabase) -> String {
     let mut out = Lines(Vec::new());
-    let options = VerifyOptions { sample: 0, ids: Some(&mut out) };
+    let options = VerifyOptions { sample: 0, ids: Some(&mut out), ..VerifyOptions::default() };
     verify(&mut open(database, Access::Read), options).unwrap();
     String::from_utf8(out.0).unwrap()
 }
@@ -63,7 +63,7 @@ impl FindingSink for Full {
 fn a_sink_that_fails_ends_the_verification(database: &TestDatabase) {
     migrate(database);
     project(database, 1, "school", SCHOOL);
-    let options = VerifyOptions { sample: 0, ids: Some(&mut Full) };
+    let options = VerifyOptions { sample: 0, ids: Some(&mut Full), ..VerifyOptions::default() };
     let error = verify(&mut open(database, Access::Read), options).unwrap_err();
     assert!(matches!(error, VerifyError::Sink(_)), "{error}");
 }

@@ -14,7 +14,7 @@ pub(crate) fn open(database: &TestDatabase, access: Access) -> AnyConnection {
 
 /// Verifies with samples of at most `sample` projects.
 pub(crate) fn try_verify(database: &TestDatabase, sample: u32) -> Result<VerifyReport, VerifyError> {
-    let options = VerifyOptions { sample, ids: None };
+    let options = VerifyOptions { sample, ..VerifyOptions::default() };
     verify(&mut open(database, Access::Read), options)
 }
 
