@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use sti_core::db::error::quoting_words;
+
 /// The exit codes of all three binaries. They are part of the interface: scripts decide by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -47,34 +49,36 @@ pub struct Failure {
     pub exit: Exit,
     /// One clear message that names the thing and the next step.
     pub message: String,
+    /// Words of the database in it that may quote a row: they are for the person, and for no log above debug.
+    pub quotes: Option<String>,
 }
 
 impl Failure {
     /// A failure with exit code 2.
     #[must_use]
     pub fn failed(message: impl Display) -> Self {
-        Self { exit: Exit::Failed, message: message.to_string() }
+        Self { exit: Exit::Failed, message: message.to_string(), quotes: None }
     }
 
     /// A refusal, with exit code 1.
     #[must_use]
     pub fn refused(message: impl Display) -> Self {
-        Self { exit: Exit::Negative, message: message.to_string() }
+        Self { exit: Exit::Negative, message: message.to_string(), quotes: None }
+    }
+
+    /// A failure that `error` is the cause of.
+    #[must_use]
+    pub fn of(exit: Exit, message: impl Display, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { exit, message: message.to_string(), quotes: quoting_words(error) }
     }
 }
 
 /// Every error of the library is a failure with exit code 2, unless a command says otherwise.
-impl<E: std::error::Error> From<E> for Failure {
+impl<E: std::error::Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::failed(error)
+        Self::of(Exit::Failed, &error, &error)
     }
 }
 
 /// What a command returns.
 pub type Answer = Result<Exit, Failure>;
-
-/// Writes a line to stderr, where everything goes that is not the report. A closed stderr is no reason to stop.
-pub fn say(line: impl Display) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
-}

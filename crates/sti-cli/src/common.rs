@@ -1,6 +1,7 @@
 //! What every command of every binary takes.
 
 use crate::format::Format;
+use crate::logs::LogArgs;
 use crate::target::DatabaseArgs;
 use crate::telemetry::TelemetryArgs;
 
@@ -16,4 +17,7 @@ pub struct Common {
     /// Where its metrics go.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
+    /// Where its log goes.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }

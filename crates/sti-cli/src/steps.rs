@@ -1,5 +1,5 @@
 //! The progress of a command that can name its steps, and cannot know how far it has come in one: the elapsed time, a
-//! spinner on a terminal, now and then a plain line elsewhere.
+//! spinner on a terminal, now and then a plain line, or a record of a log, elsewhere.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use sti_core::backfill::StopSignal;
 
-use crate::answer::say;
+use crate::stderr::{self, say};
 use crate::time::rough;
 
 /// How often the display looks.
@@ -33,21 +33,21 @@ impl Steps {
     /// Begins to count the time. `terminal`: whether stderr is one. When `stop` is set, it says so.
     #[must_use]
     pub fn begin(terminal: bool, stop: StopSignal) -> Self {
-        let bar = terminal.then(spinner);
+        let bar = (terminal && !stderr::is_log()).then(spinner);
+        stderr::hold_bar(bar.clone());
         let step = Arc::<Mutex<String>>::default();
         let (end, ended) = mpsc::channel();
         let mut lines = Lines { begun: Instant::now(), next: FIRST, stop, asked: false };
-        let (told, spinning) = (Arc::clone(&step), bar.clone());
+        let (told, spinning) = (Arc::clone(&step), bar.is_some());
         let ticker = std::thread::Builder::new().name("progress".to_owned()).spawn(move || {
-            let tell = |line: String| spinning.as_ref().map_or_else(|| say(&line), |bar| bar.println(&line));
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                lines.asked().into_iter().for_each(tell);
-                if spinning.is_none() {
+                lines.asked().into_iter().for_each(say);
+                if !spinning {
                     let step = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    lines.due(&step, lines.begun.elapsed()).into_iter().for_each(tell);
+                    lines.due(&step, lines.begun.elapsed()).into_iter().for_each(say);
                 }
             }
-            lines.asked().into_iter().for_each(tell);
+            lines.asked().into_iter().for_each(say);
         });
         // Without a thread there is no progress to see, which is no reason not to do the work.
         Self { step, bar, ticker: ticker.ok().map(|thread| (end, thread)) }
@@ -70,6 +70,7 @@ impl Drop for Steps {
             let _ = thread.join();
         }
         if let Some(bar) = &self.bar {
+            stderr::hold_bar(None);
             bar.finish_and_clear();
         }
     }

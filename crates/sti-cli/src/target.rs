@@ -4,7 +4,8 @@ use std::fmt;
 
 use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect};
 
-use crate::answer::{Failure, say};
+use crate::answer::Failure;
+use crate::stderr::say;
 
 /// `--database-url`, for every command.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -33,6 +33,8 @@ pub enum Event {
     },
     /// A chunk was rolled back and is run again after a rest.
     ChunkRetried {
+        /// The sweep that the chunk belongs to, from 1.
+        sweep: i32,
         /// The number of the chunk in its sweep.
         number: i32,
         /// Which retry this is, from 1.
@@ -57,6 +59,8 @@ pub enum Event {
     },
     /// A chunk was too much at once, or holds rows that the database refuses: it is two chunks now.
     ChunkHalved {
+        /// The sweep that the chunk belongs to, from 1.
+        sweep: i32,
         /// The number of the chunk in its sweep; the second half has a number of its own.
         number: i32,
         /// Why.
@@ -64,6 +68,8 @@ pub enum Event {
     },
     /// Somebody holds a lock on a chunk's rows for long: the chunk comes after all others of its sweep.
     ChunkPostponed {
+        /// The sweep that the chunk belongs to, from 1.
+        sweep: i32,
         /// The number of the chunk in its sweep.
         number: i32,
         /// Why.
@@ -90,11 +96,15 @@ pub enum Event {
     /// A chunk had been taken over by somebody else when this process, which had stood still, went on with it. Nothing
     /// of it was written here.
     LeaseLost {
+        /// The sweep that the chunk belongs to, from 1.
+        sweep: i32,
         /// The number of the chunk in its sweep.
         number: i32,
     },
     /// The lease of a process that died, or stood still, was taken over.
     LeaseTaken {
+        /// The sweep that the chunk belongs to, from 1.
+        sweep: i32,
         /// The number of the chunk in its sweep.
         number: i32,
         /// Who held it, as host/pid/nonce.

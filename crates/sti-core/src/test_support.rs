@@ -17,7 +17,7 @@ pub mod postgres;
 mod session;
 mod text_rows;
 
-pub use command::{binary, migrate, places, report, shown};
+pub use command::{binary, migrate, places, records, report, shown};
 pub use database::TestDatabase;
 pub use digest::RowSetDigest;
 pub use ledger::check_ledger;

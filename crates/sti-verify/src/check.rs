@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Answer {
     drop(steps);
     let verified = verified.map_err(|error| match (&ids_out, &error) {
         (Some(out), VerifyError::Sink(reason)) => out.failure(reason),
-        (_, VerifyError::Unfinished { .. }) => Failure { exit: Exit::Stopped, message: error.to_string() },
+        (_, VerifyError::Unfinished { .. }) => Failure::of(Exit::Stopped, &error, &error),
         _ => Failure::from(error),
     })?;
     sti_core::metrics::verified(&verified);

@@ -37,5 +37,5 @@ fn carry_out(arguments: &Arguments, repair: &RepairArguments, target: &Target, d
 
 fn failure(error: &RepairError) -> Failure {
     let exit = if matches!(error, RepairError::Unknown { .. }) { Exit::Unknown } else { Exit::Failed };
-    Failure { exit, message: error.to_string() }
+    Failure::of(exit, error, error)
 }

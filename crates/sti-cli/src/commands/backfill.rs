@@ -4,12 +4,13 @@ mod gated;
 mod metered;
 mod report;
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sti_cli::answer::{EXIT_CODES, say};
+use sti_cli::answer::EXIT_CODES;
 use sti_cli::duration::duration;
+use sti_cli::logs::LogObserver;
+use sti_cli::stderr::warn;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, flag, progress, signals};
 use sti_core::backfill::{
     Backfill, BackfillConfig, BackfillError, ChunkSize, ChunkTime, Ending, ErrorRate, Owner, Pace, Scope,
@@ -124,7 +125,7 @@ fn refuse_when_off(mode: WriteMode, allowed: bool) -> Result<(), Failure> {
              When every service is stopped:\n    sti backfill --allow-flag-off",
         )),
         WriteMode::Legacy => {
-            say("warning: ENABLE_STI is off; what a running service writes now is not in the subtype tables");
+            warn("ENABLE_STI is off; what a running service writes now is not in the subtype tables");
             Ok(())
         }
         WriteMode::Dual | WriteMode::Subtype => Ok(()),
@@ -147,8 +148,8 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     drop(target.connect(Access::Write)?);
     let gate = options.gate.watch();
     config.gate = gate.as_ref().map(|(gate, _)| gate.clone());
-    let mut observers: Vec<Box<dyn Observer>> =
-        vec![progress::display(std::io::stderr().is_terminal(), options.verbose)];
+    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(LogObserver::new(&config.owner))];
+    observers.extend(progress::display(options.verbose));
     observers.push(Box::new(Arc::clone(&metrics)));
     let watch =
         common.telemetry.wanted().then(|| LedgerWatch::start(target.url.clone(), Arc::clone(&metrics)));
@@ -172,18 +173,20 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
 fn failure(error: BackfillError) -> Failure {
     match error {
         BackfillError::CannotResume { .. } => Failure::refused(format_args!("refused: {error}")),
-        BackfillError::Unknown { .. } => Failure {
-            exit: Exit::Unknown,
-            message: format!(
+        BackfillError::Unknown { .. } => Failure::of(
+            Exit::Unknown,
+            format_args!(
                 "{error}\nWhat the ledger says is true: run the same command again when the server answers"
             ),
-        },
-        error if error.is_resumable() => Failure {
-            exit: Exit::Stopped,
-            message: format!(
+            &error,
+        ),
+        error if error.is_resumable() => Failure::of(
+            Exit::Stopped,
+            format_args!(
                 "stopped: {error}\nEvery chunk before it is committed; the same command takes up from there"
             ),
-        },
-        error => Failure::failed(error),
+            &error,
+        ),
+        error => Failure::from(error),
     }
 }

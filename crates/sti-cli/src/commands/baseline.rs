@@ -7,9 +7,10 @@ mod rules_file;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sti_cli::answer::{EXIT_CODES, say};
+use sti_cli::answer::EXIT_CODES;
 use sti_cli::duration::duration;
 use sti_cli::prometheus::Prometheus;
+use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, http};
 
 use self::report::BaselineReport;

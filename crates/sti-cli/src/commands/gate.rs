@@ -5,10 +5,11 @@ mod report;
 
 use std::time::{Duration, Instant};
 
-use sti_cli::answer::{EXIT_CODES, say};
+use sti_cli::answer::EXIT_CODES;
 use sti_cli::duration::duration;
 use sti_cli::gate::{Reading, Trigger, ask};
 use sti_cli::prometheus::Prometheus;
+use sti_cli::stderr::{say, warn};
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, http, signals};
 use sti_core::backfill::StopSignal;
 
@@ -113,7 +114,7 @@ fn watch(options: &Options, ask: impl Fn() -> Result<Asked, Failure>) -> Result<
                 if failed >= FAILURES {
                     return Err(failure);
                 }
-                say(format_args!("warning: {} (try {failed} of {FAILURES})", failure.message));
+                warn(format_args!("{} (try {failed} of {FAILURES})", failure.message));
             }
         }
         rest(&stop, options.every);

@@ -62,11 +62,12 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
             let mut connection = target.connect(Access::Write)?;
             let retried = retry(&mut connection, &Owner::this_process(&host), arguments.project);
             let retried = retried.map_err(|error| match error {
-                error if error.is_resumable() => Failure {
-                    exit: Exit::Stopped,
-                    message: format!("stopped: {error}\nWhat was made before is committed; try again"),
-                },
-                error => Failure::failed(error),
+                error if error.is_resumable() => Failure::of(
+                    Exit::Stopped,
+                    format_args!("stopped: {error}\nWhat was made before is committed; try again"),
+                    &error,
+                ),
+                error => Failure::from(error),
             })?;
             RetryReport::new(&target, &retried).print(common.format)?;
             let negative = retried.totals.error.total() > 0 || retried.totals.conflict.total() > 0;

@@ -5,7 +5,8 @@ mod report;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use sti_cli::answer::{EXIT_CODES, say};
+use sti_cli::answer::EXIT_CODES;
+use sti_cli::stderr::warn;
 use sti_cli::{Answer, Common, Exit, Report as _, signals};
 use sti_core::backfill::StopSignal;
 use sti_core::backfill::status::{Condition, Status, StatusReader};
@@ -49,7 +50,7 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
             let read = reader.read(&mut connection);
             match read {
                 Ok(status) => break status,
-                Err(error) => say(format_args!("cannot look: {error}; trying again")),
+                Err(error) => warn(format_args!("cannot look: {error}; trying again")),
             }
             if !wait(&stop, Duration::from_secs(seconds)) {
                 return Ok(exit(&status));

@@ -10,7 +10,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tiny_http::{Header, Method, Request, Response, Server};
 
-use crate::answer::{Failure, say};
+use crate::answer::Failure;
+use crate::stderr::say;
 
 /// The text format of Prometheus.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

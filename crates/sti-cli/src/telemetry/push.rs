@@ -5,8 +5,8 @@ use std::time::Duration;
 use url::Url;
 
 use super::listen::CONTENT_TYPE;
-use crate::answer::say;
 use crate::http;
+use crate::stderr::warn;
 
 /// How long a push may take: at the end of a command somebody waits for it.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -39,7 +39,7 @@ impl Gateway {
             Err(_) if self.failing => {}
             Err(e) => {
                 self.failing = true;
-                say(format_args!("warning: cannot push the metrics to {}: {e}; the work goes on", self.url));
+                warn(format_args!("cannot push the metrics to {}: {e}; the work goes on", self.url));
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::answer::{Failure, say};
+use crate::answer::Failure;
+use crate::stderr::warn;
 
 /// The metrics file.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl Textfile {
     /// Writes the file; a failure is told and changes nothing else.
     pub(super) fn write_or_warn(&mut self, text: &str) {
         if let Err(e) = self.write(text) {
-            say(format_args!("warning: {}", self.complaint(&e)));
+            warn(self.complaint(&e));
         }
     }
 

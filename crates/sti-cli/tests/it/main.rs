@@ -9,6 +9,7 @@ mod dot_env;
 mod faults;
 mod help;
 mod kill;
+mod logs;
 mod metrics;
 mod pause;
 mod prometheus;

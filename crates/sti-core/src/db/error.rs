@@ -3,6 +3,10 @@
 
 use diesel::result::{DatabaseErrorKind, Error};
 
+mod quotes;
+
+pub use quotes::{may_quote_values, quoting_words};
+
 /// A database error together with what was being done. Its `Display` ends with the next step where there is one.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}: {source}{}", self.fault().next_step())]

@@ -37,6 +37,20 @@ pub fn report(output: &Output, exit: i32) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", shown(output)))
 }
 
+/// The records of a log as JSON, each line of which must be one.
+#[must_use]
+#[track_caller]
+pub fn records(text: &str) -> Vec<Value> {
+    let record = |line: &str| {
+        let record: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        for field in ["timestamp", "level", "message"] {
+            assert!(record[field].is_string(), "no {field} in {line}");
+        }
+        record
+    };
+    text.lines().map(record).collect()
+}
+
 /// The places that a snapshot must not name, as regular expressions with what stands for them: the target of the
 /// first line, and the folder of a SQLite file.
 #[must_use]

@@ -73,5 +73,5 @@ fn failure(error: &BackOutError) -> Failure {
             message = format!("{message}\n{holder}");
         }
     }
-    Failure { exit, message }
+    Failure::of(exit, message, error)
 }

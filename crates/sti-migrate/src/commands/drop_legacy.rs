@@ -6,7 +6,8 @@ mod sections;
 
 use std::time::Duration;
 
-use sti_cli::answer::{EXIT_CODES, say};
+use sti_cli::answer::EXIT_CODES;
+use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Report as _, Target, digest};
 use sti_core::contract::{self, DropOptions, Outcome, Rehearsal, Retry, Waiver};
 use sti_core::db::{Access, ConnectError, connect};

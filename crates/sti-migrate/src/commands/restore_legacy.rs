@@ -96,7 +96,7 @@ fn failure(error: &RestoreError) -> Failure {
         _ => Exit::Failed,
     };
     let stopped = if exit == Exit::Stopped { "stopped: " } else { "" };
-    Failure { exit, message: format!("{stopped}{error}") }
+    Failure::of(exit, format_args!("{stopped}{error}"), error)
 }
 
 fn chunk_size(text: &str) -> Result<ChunkSize, String> {

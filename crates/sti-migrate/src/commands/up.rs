@@ -4,7 +4,8 @@ mod report;
 
 use std::num::NonZeroU32;
 
-use sti_cli::answer::{EXIT_CODES, say};
+use sti_cli::answer::EXIT_CODES;
+use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target};
 use sti_core::db::{Access, Backend};
 use sti_core::expand::{self, Retry, UpError, UpOptions, UpReport};
@@ -75,10 +76,10 @@ fn live(options: &Options, common: &Common, target: &Target) -> Answer {
         }
         Err(UpError::Refused(misfits)) => refuse(common, target, &misfits),
         Err(error @ UpError::Locked { .. }) => {
-            Err(Failure { exit: Exit::Stopped, message: format!("stopped: {error}") })
+            Err(Failure::of(Exit::Stopped, format_args!("stopped: {error}"), &error))
         }
-        Err(error @ UpError::Unknown(_)) => Err(Failure { exit: Exit::Unknown, message: error.to_string() }),
-        Err(error) => Err(Failure::failed(error)),
+        Err(error @ UpError::Unknown(_)) => Err(Failure::of(Exit::Unknown, &error, &error)),
+        Err(error) => Err(error.into()),
     }
 }
 

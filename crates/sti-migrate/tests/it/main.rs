@@ -8,6 +8,7 @@ mod bad_input;
 mod drop_legacy;
 mod held;
 mod help;
+mod logs;
 mod restore_legacy;
 mod rig;
 mod status;

@@ -6,5 +6,6 @@ mod bad_input;
 mod check;
 mod ending;
 mod help;
+mod logs;
 mod repair;
 mod rig;

@@ -61,6 +61,7 @@ fn waits_are_told_while_they_last_and_added_up() {
 #[test]
 fn retries_are_told_by_their_reason() {
     let retried = |fault| Event::ChunkRetried {
+        sweep: 1,
         number: 1,
         retry: 1,
         fault,

@@ -34,8 +34,8 @@ impl Worker<'_> {
     /// `Some` when that ends the backfill in this process.
     pub(super) fn work_on(&mut self, lease: Lease) -> Result<Option<Ending>, BackfillError> {
         if let Some(from) = &lease.taken_from {
-            let event = Event::LeaseTaken { number: lease.number, from: from.clone() };
-            self.engine.observer.event(&event);
+            let (sweep, number) = (lease.sweep, lease.number);
+            self.engine.observer.event(&Event::LeaseTaken { sweep, number, from: from.clone() });
         }
         let mut work = Work { lease, manner: Manner::Whole, retried: 0 };
         match self.see_through(&mut work) {
@@ -85,8 +85,9 @@ impl Worker<'_> {
                 }
                 Remedy::Postpone if self.has_patience() => {
                     self.persist(|c| Ok(lease::postpone(c, &work.lease)?))?;
-                    let (number, reason) = (work.lease.number, error.to_string());
-                    engine.observer.event(&Event::ChunkPostponed { number, reason });
+                    let Lease { sweep, number, .. } = work.lease;
+                    let reason = error.to_string();
+                    engine.observer.event(&Event::ChunkPostponed { sweep, number, reason });
                     return Ok(None);
                 }
                 Remedy::Postpone | Remedy::Stop => return Err(error),
@@ -111,13 +112,14 @@ impl Worker<'_> {
     }
 
     fn lost(&self, work: &Work) -> Option<Done> {
-        self.engine.observer.event(&Event::LeaseLost { number: work.lease.number });
+        let Lease { sweep, number, .. } = work.lease;
+        self.engine.observer.event(&Event::LeaseLost { sweep, number });
         None
     }
 
     fn again(&self, work: &mut Work, error: &BackfillError) {
         work.retried += 1;
-        self.rest(Some(work.lease.number), work.retried, error);
+        self.rest(Some(&work.lease), work.retried, error);
     }
 
     /// Some rows are refused: halves the chunk until it is small, then looks for them in it.
@@ -156,7 +158,8 @@ impl Worker<'_> {
         // Asked to stop: the caller sees to that.
         let Some(halved) = halved else { return Ok(true) };
         let Some(first) = halved else { return Ok(false) };
-        engine.observer.event(&Event::ChunkHalved { number: lease.number, reason: reason.to_string() });
+        let Lease { sweep, number, .. } = lease;
+        engine.observer.event(&Event::ChunkHalved { sweep, number, reason: reason.to_string() });
         work.lease = first;
         work.retried = 0;
         Ok(true)

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use crate::backfill::error::BackfillError;
+use crate::backfill::lease::Lease;
 use crate::backfill::remedy::Remedy;
 use crate::db::{AnyConnection, retry};
 use crate::observe::Event;
@@ -58,11 +59,13 @@ impl Worker<'_> {
     }
 
     /// Rests before a transaction is run again: that of a chunk, or one of the ledger's own.
-    pub(super) fn rest(&self, chunk: Option<i32>, retried: u32, error: &BackfillError) {
+    pub(super) fn rest(&self, chunk: Option<&Lease>, retried: u32, error: &BackfillError) {
         let rest = retry::rest(retried);
         let (fault, reason) = (error.fault(), error.to_string());
         self.engine.observer.event(&match chunk {
-            Some(number) => Event::ChunkRetried { number, retry: retried, fault, reason, rest },
+            Some(&Lease { sweep, number, .. }) => {
+                Event::ChunkRetried { sweep, number, retry: retried, fault, reason, rest }
+            }
             None => Event::LedgerRetried { retry: retried, fault, reason, rest },
         });
         self.engine.stop.rest(rest);

@@ -130,8 +130,7 @@ fn a_dead_owners_chunk_is_taken_over_at_once(database: &TestDatabase) {
     assert_eq!(done.totals.created.school, database.count("projects_schoolproject"));
     assert_eq!(done.totals.locked, database.count("projects_project WHERE NOT is_draft"));
     let events = recorder.0.into_inner().unwrap();
-    let taken =
-        |event: &Event| matches!(event, Event::LeaseTaken { number: 2, from } if from == "test/999999999/x");
+    let taken = |event: &Event| matches!(event, Event::LeaseTaken { number: 2, from, .. } if from == "test/999999999/x");
     assert!(events.iter().any(taken), "{events:?}");
     assert_eq!(database.value("SELECT attempts FROM sti_backfill_chunk WHERE number = 2"), "2");
 }

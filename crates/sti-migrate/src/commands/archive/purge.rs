@@ -31,7 +31,7 @@ fn failure(error: &PurgeError) -> Failure {
         PurgeError::Overtaken { .. } => Exit::Negative,
         PurgeError::NoSuchEvent { .. } | PurgeError::Db(_) => Exit::Failed,
     };
-    Failure { exit, message: error.to_string() }
+    Failure::of(exit, error, error)
 }
 
 /// How far it came.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sti_cli::answer::say;
+use sti_cli::stderr::say;
 use sti_cli::{number, percent};
 use sti_core::contract::Retry;
 use sti_core::contract::restore::RestoreEvent;
