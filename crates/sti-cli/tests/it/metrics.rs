@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 
 use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
 
+use crate::faults::process::Process;
 use crate::rig::{json, migrate, shown, sti, sti_on};
 
 mod catalogue;
@@ -118,30 +119,26 @@ fn two_processes_on_one_run_share_the_gauge_and_not_the_counter() {
     let blocker = Session::open(&database, "blocker");
     blocker.run("SELECT pg_advisory_lock(42)");
     let gateway = Gateway::start();
-    let push = |instance: &'static str| {
-        let arguments = [
-            "backfill",
-            "--chunk",
-            "500",
-            "--push-gateway",
-            gateway.url(),
-            "--push-instance",
-            instance,
-            "--verbose",
-        ];
-        let mut command = sti_on(&database, &arguments);
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    let folder = tempfile::tempdir().unwrap();
+    let file = |instance: &str| folder.path().join(format!("sti-{instance}.prom"));
+    let start = |instance: &str| {
+        let mut command = sti_on(&database, &["backfill", "--chunk", "500", "--verbose"]);
+        command.args(["--push-gateway", gateway.url(), "--push-instance", instance]);
+        command.args(["--metrics-textfile", file(instance).to_str().unwrap()]);
+        command.args(["--metrics-listen=127.0.0.1:0", "--metrics-linger", "60"]);
+        Process::start(command)
     };
-    let mut first = push("a");
+    let first = start("a");
     wait_until_it_waits(&database, "sti backfill");
-    let mut second = push("b");
-    let mut lines = BufReader::new(second.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.contains("waiting for the last chunk")));
+    let second = start("b");
+    second.wait_until_it_says("waiting for the last chunk");
     blocker.run("SELECT pg_advisory_unlock(42)");
-    lines.for_each(drop);
-    BufReader::new(first.stderr.take().unwrap()).lines().for_each(drop);
-    first.wait().unwrap();
-    second.wait().unwrap();
+    let scraped = [first, second].map(|process| {
+        process.wait_until_it_says("for a scrape of");
+        let text = scrape(process.line("metrics: http").trim_start_matches("metrics: "));
+        assert_eq!(process.end().status.code(), Some(1), "the fixture has conflicts");
+        text
+    });
 
     let [a, b] =
         ["a", "b"].map(|name| gateway.last_at(&format!("POST /metrics/job/sti_backfill/instance/{name}")));
@@ -152,6 +149,11 @@ fn two_processes_on_one_run_share_the_gauge_and_not_the_counter() {
     assert!(here[0] > 0 && there[0] > 0, "both took part: {here:?} {there:?}");
     for text in [&a, &b] {
         assert_eq!(pairs(text, "sti_backfill_run_projects"), ALL.map(|(_, count)| count));
+    }
+    // Each way out of a process shows the same.
+    for (instance, pushed, scraped) in [("a", &a, &scraped[0]), ("b", &b, &scraped[1])] {
+        let written = std::fs::read_to_string(file(instance)).unwrap();
+        assert_eq!((series(pushed), series(pushed)), (series(scraped), series(&written)), "{instance}");
     }
 }
 

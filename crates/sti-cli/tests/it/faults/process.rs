@@ -38,6 +38,12 @@ impl Process {
         }
     }
 
+    /// The first line that contains `text`, which it must have said.
+    pub(crate) fn line(&self, text: &str) -> String {
+        let said = self.said.lock().unwrap();
+        said.iter().find(|line| line.contains(text)).cloned().unwrap_or_else(|| panic!("{said:#?}"))
+    }
+
     /// Sends a signal, as in `TERM`. One to a process that has ended is lost.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();

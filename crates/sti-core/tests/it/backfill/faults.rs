@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
 use sti_core::backfill::{Backfill, BackfillConfig, BackfillError, Ending, Scope, Sizing};
-use sti_core::db::{Access, AnyConnection, ConnectError, DatabaseUrl, connect};
+use sti_core::db::{Access, AnyConnection, ConnectError, DatabaseUrl, Fault, connect};
 use sti_core::observe::{Event, Observer};
 use sti_core::probe::{Probe, Step};
-use sti_core::test_support::{Session, TestDatabase, check_ledger};
+use sti_core::test_support::{Session, TestDatabase, check_ledger, wait_until_it_waits};
 
 use super::rig::{Recorder, Tell, config, id, insert_project, migrate, run, run_observed};
 
@@ -187,6 +187,33 @@ fn a_chunk_behind_a_long_lock_comes_last() {
     });
     assert_eq!(order.collect::<Vec<_>>(), [-1, 2, 3, 4, 1]);
     assert_eq!(database.value("SELECT max(postponed) FROM sti_backfill_chunk"), "1");
+}
+
+/// A real deadlock: the chunk holds the projects before one that the writer has, and the writer comes for one of those.
+/// The backfill gives way before the server looks for a victim.
+#[test]
+fn a_writer_is_never_the_victim_of_a_deadlock() {
+    let database = TestDatabase::postgres();
+    set_up(&database);
+    let writer = Session::open(&database, "writer");
+    writer.run(&format!("BEGIN; UPDATE projects_project SET name = 'one' WHERE id = '{}'", id(8)));
+    let recorder = Recorder::default();
+    let done = std::thread::scope(|scope| {
+        let running = scope.spawn(|| run_observed(&database, &ten_in_a_chunk(), &recorder));
+        wait_until_it_waits(&database, "test backfill");
+        writer.run(&format!("UPDATE projects_project SET name = 'two' WHERE id = '{}'; COMMIT", id(3)));
+        running.join().unwrap()
+    });
+    check_complete(&database, &done.unwrap());
+    let events = recorder.0.into_inner().unwrap();
+    let faults: Vec<Fault> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::ChunkRetried { fault, .. } => Some(*fault),
+            _ => None,
+        })
+        .collect();
+    assert!(faults.iter().all(|fault| *fault == Fault::LockTimeout) && !faults.is_empty(), "{faults:?}");
 }
 
 #[test]
