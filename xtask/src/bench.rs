@@ -4,8 +4,12 @@ mod backfill;
 mod figures;
 mod place;
 mod process;
+mod verify;
 
-use crate::failure::Outcome;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::failure::{Failure, Outcome, workspace};
 
 /// Measure the engines against what the databases themselves can do.
 ///
@@ -22,10 +26,27 @@ pub(crate) struct Options {
 #[derive(Debug, clap::Subcommand)]
 enum Bench {
     Backfill(backfill::Options),
+    Verify(verify::Options),
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
     match &options.bench {
         Bench::Backfill(options) => backfill::run(options),
+        Bench::Verify(options) => verify::run(options),
     }
+}
+
+/// Makes the release build of a package.
+fn build(package: &str) -> Result<(), Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "-p", package]).current_dir(workspace());
+    let status = command.status().map_err(Failure::during("run cargo"))?;
+    if status.success() { Ok(()) } else { Err(Failure::new("the release build failed")) }
+}
+
+/// A binary of the release build.
+fn built(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), Into::into);
+    target.join("release").join(name)
 }

@@ -3,15 +3,16 @@
 mod contender;
 mod row_by_row;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use serde_json::json;
 use sti_core::db::Backend;
 
 use self::contender::Contender;
+use super::build;
 use super::figures::{Bar, Series, print_table, save};
 use super::place::{Place, Sample};
-use crate::failure::{Failure, Outcome, workspace};
+use crate::failure::{Failure, Outcome};
 
 /// Measure the backfill.
 ///
@@ -35,7 +36,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
-    build()?;
+    build("sti-cli")?;
     let wanted = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
     let mut all_reached = true;
     for (name, backend) in [("postgres", Backend::Postgres), ("sqlite", Backend::Sqlite)] {
@@ -44,14 +45,6 @@ pub(crate) fn run(options: &Options) -> Outcome {
         }
     }
     Ok(ExitCode::from(u8::from(!all_reached)))
-}
-
-fn build() -> Result<(), Failure> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--release", "-p", "sti-cli"]).current_dir(workspace());
-    let status = command.status().map_err(Failure::during("run cargo"))?;
-    if status.success() { Ok(()) } else { Err(Failure::new("the release build failed")) }
 }
 
 /// Whether every bar of this backend was reached.

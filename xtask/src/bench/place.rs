@@ -42,17 +42,27 @@ impl Place {
     /// Makes a sample without any subtype row, which [`Sample::copy`] copies.
     pub(super) fn sample(&self, projects: u64) -> Result<Sample<'_>, Failure> {
         let sample = Sample { place: self, name: format!("sample_{projects}"), projects };
-        if let Self::Postgres(_) = self {
-            self.admin(&format!("CREATE DATABASE {}", sample.name))?;
-        }
-        let url = self.url(&sample.name);
+        let url = self.make(&sample.name)?;
         let parsed = DatabaseUrl::parse(&url).map_err(|error| Failure::new(error.to_string()))?;
         sample::fill(&parsed, projects, SEED)?;
         for sql in ["DELETE FROM projects_schoolproject", "DELETE FROM projects_selfstudyproject"] {
             execute(&url, sql)?;
         }
-        execute(&url, if matches!(self, Self::Postgres(_)) { "VACUUM ANALYZE" } else { "VACUUM" })?;
+        self.vacuum(&url)?;
         Ok(sample)
+    }
+
+    /// Makes an empty database, or the place for a file, and gives its URL.
+    pub(super) fn make(&self, name: &str) -> Result<String, Failure> {
+        if let Self::Postgres(_) = self {
+            self.admin(&format!("CREATE DATABASE {name}"))?;
+        }
+        Ok(self.url(name))
+    }
+
+    /// Puts a database that was just filled in the state in which it would be some time later.
+    pub(super) fn vacuum(&self, url: &str) -> Result<(), Failure> {
+        execute(url, if matches!(self, Self::Postgres(_)) { "VACUUM ANALYZE" } else { "VACUUM" })
     }
 
     fn url(&self, name: &str) -> String {

@@ -8,9 +8,10 @@ use diesel::sql_types::BigInt;
 use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection, sql_query};
 
 use super::row_by_row;
+use crate::bench::built;
 use crate::bench::place::execute;
 use crate::bench::process::{Measured, measure};
-use crate::failure::{Failure, workspace};
+use crate::failure::Failure;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contender {
@@ -85,8 +86,7 @@ impl fmt::Display for Contender {
 
 /// `sti backfill` of the release build, as a service in dual mode would run beside it.
 fn sti(url: &str) -> Command {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), Into::into);
-    let mut command = Command::new(target.join("release/sti"));
+    let mut command = Command::new(built("sti"));
     command.args(["backfill", "--database-url", url]).env("ENABLE_STI", "true");
     command
 }
