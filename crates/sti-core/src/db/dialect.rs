@@ -16,7 +16,7 @@ mod privileges;
 mod sessions;
 
 pub use drop::{clock_minutes, give_permit, lock_exclusively, not_owner, outwait_exclusive};
-pub use locks::{Against, LockHolder, lock_holders, lock_schema};
+pub use locks::{Against, LockHolder, lock_against_writers, lock_holders, lock_schema};
 pub use privileges::{MissingGrant, Obstacle, missing_grants, obstacles};
 pub use sessions::{MAX_SESSIONS, SessionSeen, sessions};
 

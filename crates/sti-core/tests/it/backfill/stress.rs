@@ -16,7 +16,7 @@ use sti_core::test_support::{TestDatabase, check_ledger};
 use sti_core::verify::{VerifyOptions, verify};
 use sti_core::{ProjectId, ProjectRepository, WriteMode};
 
-use super::rig::{Tell, config, migrate, open, run_observed};
+use super::rig::{Tell, config, differences, migrate, open, run_observed};
 
 const PROJECTS: u32 = 1500;
 const WRITERS: u32 = 4;
@@ -88,27 +88,6 @@ fn call(
         }
         _ => repository.delete(connection, any(random)),
     }
-}
-
-/// What is on one side and not on the other, counted both ways.
-fn differences(database: &TestDatabase) -> [i64; 4] {
-    let school = [
-        "SELECT id, COALESCE(course_name, ''), COALESCE(course_code, ''), COALESCE(teacher_name, '') \
-         FROM projects_project WHERE project_type = 'school'",
-        "SELECT project_id, course_name, course_code, teacher_name FROM projects_schoolproject",
-    ];
-    let self_study = [
-        "SELECT id, COALESCE(goal_description, ''), COALESCE(study_frequency, '') \
-         FROM projects_project WHERE project_type = 'self_study'",
-        "SELECT project_id, goal_description, study_frequency FROM projects_selfstudyproject",
-    ];
-    let except = |one: &str, other: &str| database.count(&format!("({one} EXCEPT {other}) AS difference"));
-    [
-        except(school[0], school[1]),
-        except(school[1], school[0]),
-        except(self_study[0], self_study[1]),
-        except(self_study[1], self_study[0]),
-    ]
 }
 
 #[test]
