@@ -3,8 +3,10 @@
 mod report;
 mod words;
 
+use sti_cli::answer::say;
 use sti_cli::{Answer, Exit, Failure, Report as _};
 use sti_core::db::Access;
+use sti_core::sync;
 use sti_core::verify::{FindingSink, VerifyError, VerifyOptions, verify};
 
 use self::report::CheckReport;
@@ -25,5 +27,8 @@ pub(crate) fn run(arguments: &Arguments) -> Answer {
     ids_out.map(IdsOut::finish).transpose()?;
     let report = CheckReport::new(target.url.to_string(), &verified, arguments.ids_out.as_deref());
     report.print(arguments.common.format)?;
+    if let Some(remark) = sync::look(&mut connection)?.remark() {
+        say(remark);
+    }
     Ok(if verified.is_clean() { Exit::Done } else { Exit::Negative })
 }

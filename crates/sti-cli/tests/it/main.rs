@@ -15,3 +15,4 @@ mod prometheus;
 mod quarantine;
 mod rig;
 mod status;
+mod sync;

@@ -70,7 +70,7 @@ pub enum SyncError {
     )]
     PostgresOnly,
     /// The role of this session may not do it. Nothing was changed.
-    #[error("this session cannot do it: {}", list(.0))]
+    #[error("{}", not_owner(.0))]
     Obstacles(Vec<Obstacle>),
     /// The locks were not to be had. Nothing was changed.
     #[error("the locks were not to be had in {attempts} attempts ({source}); nothing was changed{}", held_by(.holders))]
@@ -123,8 +123,17 @@ impl From<diesel::result::Error> for SyncError {
     }
 }
 
-fn list(obstacles: &[Obstacle]) -> String {
-    obstacles.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn not_owner(obstacles: &[Obstacle]) -> String {
+    let lines = obstacles.iter().map(|obstacle| match obstacle {
+        Obstacle::NotOwner { role, owner, table } => {
+            format!("role {role} does not own {table}, {owner} does")
+        }
+        other => other.to_string(),
+    });
+    format!(
+        "{}: connect as the owner of the tables, with whose rights the triggers write",
+        lines.collect::<Vec<_>>().join("; ")
+    )
 }
 
 fn held_by(holders: &[LockHolder]) -> String {

@@ -169,7 +169,7 @@ pub(super) struct FoundTrigger {
 
 pub(super) fn triggers(connection: &mut AnyConnection) -> Result<Vec<FoundTrigger>, DbError> {
     let AnyConnection::Pg(connection) = connection else { return Ok(Vec::new()) };
-    let names = Trigger::ALL.map(|trigger| trigger.name()).to_vec();
+    let names = Trigger::ALL.map(Trigger::name).to_vec();
     diesel::sql_query(
         "SELECT t.tgname::text AS name, t.tgenabled::text AS enabled, t.tgtype::integer AS catalogue_type, \
                 f.proname = $1 AND f.pronamespace = c.relnamespace AND f.pronargs = 0 AS calls_ours, \

@@ -11,4 +11,5 @@ mod help;
 mod restore_legacy;
 mod rig;
 mod status;
+mod sync;
 mod up;

@@ -1,8 +1,6 @@
 //! What a writer of the legacy columns does reaches the subtype rows: inserts, updates, changes of type, many rows at
 //! once.
 
-use std::io::Write as _;
-
 use diesel::{Connection as _, ExecuteCopyFromDsl as _, PgConnection};
 use sti_core::models::Kind::{School, SelfStudy};
 use sti_core::test_support::TestDatabase;
