@@ -41,7 +41,7 @@ mod event;
 mod execute;
 mod gate;
 mod gates;
-mod locks;
+pub(crate) mod locks;
 mod look;
 mod options;
 mod outcome;

@@ -15,6 +15,7 @@ mod refilling;
 pub mod repository;
 pub mod schema;
 mod subtype_rows;
+pub mod sync;
 #[cfg(feature = "test-support")]
 pub mod test_support;
 pub mod verify;

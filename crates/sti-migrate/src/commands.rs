@@ -6,6 +6,7 @@ mod drop_legacy;
 mod misfits;
 mod restore_legacy;
 mod status;
+mod sync;
 mod up;
 
 use sti_cli::answer::EXIT_CODES;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     RestoreLegacy(restore_legacy::Options),
     Archive(archive::Options),
     BackOut(back_out::Options),
+    Sync(sync::Options),
 }
 
 impl Command {
@@ -48,6 +50,7 @@ impl Command {
             Self::RestoreLegacy(options) => restore_legacy::run(options, common),
             Self::Archive(options) => archive::run(options, common),
             Self::BackOut(options) => back_out::run(options, common),
+            Self::Sync(options) => sync::run(options, common),
         }
     }
 }

@@ -6,10 +6,12 @@ mod words;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use sti_cli::stderr::say;
 use sti_cli::steps::Steps;
 use sti_cli::{Answer, Exit, Failure, Report as _, number, signals};
 use sti_core::backfill::StopSignal;
 use sti_core::db::{Access, connect};
+use sti_core::sync;
 use sti_core::verify::{FindingSink, Interrupt, Step, VerifyError, VerifyOptions, verify};
 
 use self::report::CheckReport;
@@ -42,6 +44,9 @@ pub(crate) fn run(arguments: &Arguments) -> Answer {
     ids_out.map(IdsOut::finish).transpose()?;
     let report = CheckReport::new(target.url.to_string(), &verified, arguments.ids_out.as_deref());
     report.print(arguments.common.format)?;
+    if let Some(remark) = sync::look(&mut connection)?.remark() {
+        say(remark);
+    }
     Ok(if verified.is_clean() { Exit::Done } else { Exit::Negative })
 }
 

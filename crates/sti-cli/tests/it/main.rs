@@ -16,3 +16,4 @@ mod prometheus;
 mod quarantine;
 mod rig;
 mod status;
+mod sync;

@@ -16,6 +16,7 @@ use crate::db::{AnyConnection, DbError, Failed, catalog, write_transaction_phase
 use crate::expand::TABLES;
 use crate::mapping::{LEGACY_COLUMNS, PARENT};
 use crate::probe::{Sabotage, Step};
+use crate::sync;
 
 /// What is the same for every attempt.
 #[derive(Debug)]
@@ -119,6 +120,7 @@ fn under_locks(
 }
 
 fn drop_columns(connection: &mut AnyConnection) -> Result<(), ContractError> {
+    sync::remove_for_drop(connection)?;
     dialect::give_permit(connection).doing("giving the permit")?;
     let ran = migrations::run_drop(connection)?;
     expect("the drop's migration to run and be recorded", true, ran)?;

@@ -10,6 +10,7 @@ use super::plan::LockEstimate;
 use crate::db::catalog::Dependent;
 use crate::db::dialect::Obstacle;
 use crate::expand;
+use crate::sync;
 
 /// The most lines of evidence that one gate gives.
 const LINES: usize = 50;
@@ -54,8 +55,11 @@ pub(super) fn schema(found: &expand::Plan, obstacles: &[Obstacle]) -> GateResult
     GateResult::of(Gate::Schema, evidence.len(), evidence, fix)
 }
 
+/// The sync triggers do not count: the drop takes them away itself. It tells of them, for they hide whom they serve.
 pub(super) fn dependents(found: &[Dependent]) -> GateResult {
-    let evidence = found.iter().map(|dependent| {
+    let (ours, others): (Vec<&Dependent>, Vec<&Dependent>) =
+        found.iter().partition(|dependent| sync::is_ours(dependent));
+    let evidence = others.iter().map(|dependent| {
         format!(
             "{} {} {}: {}",
             dependent.kind,
@@ -64,13 +68,21 @@ pub(super) fn dependents(found: &[Dependent]) -> GateResult {
             dependent.definition
         )
     });
-    GateResult::of(
+    let mut result = GateResult::of(
         Gate::Dependents,
-        found.len(),
+        others.len(),
         evidence.collect(),
         "change these objects so that they do without the columns, or drop them; then sti-migrate drop-legacy again",
-    )
+    );
+    if !ours.is_empty() {
+        result.evidence.push(SYNC.to_owned());
+    }
+    result
 }
+
+/// What the gate says where the sync triggers are.
+const SYNC: &str = "the sync triggers go with the columns: a writer that relies on them writes the legacy columns only, \
+                    no gate can see it behind them, and it fails once the columns are gone";
 
 /// Counts in milliseconds, and refuses by the longest time that is allowed.
 pub(super) fn lock_time(estimate: &LockEstimate, max_lock: Duration) -> GateResult {

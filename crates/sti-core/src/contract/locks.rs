@@ -28,20 +28,29 @@ impl Default for Attempts {
     }
 }
 
-/// Which tables a transaction locks first of all, against everybody and all at once.
+/// Which tables a transaction locks first of all, and all at once; against everybody, unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tables {
+pub(crate) enum Tables {
     /// None: only against another `sti-migrate`.
     None,
     /// All three, for columns and triggers that come.
     All,
     /// The subtype tables, for triggers that go.
     Rows,
+    /// The parent table, for its triggers that come (against writers) or go (against everybody).
+    Parent(Against),
+}
+
+impl Tables {
+    /// Whose locks stand in the way.
+    const fn against(self) -> Against {
+        if let Self::Parent(against) = self { against } else { Against::Everybody }
+    }
 }
 
 /// Why it did not come to its end. But for [`Undone::Unknown`], nothing was changed.
 #[derive(Debug)]
-pub(super) enum Undone<E> {
+pub(crate) enum Undone<E> {
     /// The locks were not to be had.
     Locked { attempts: u32, holders: Vec<LockHolder>, source: DbError },
     /// The connection was lost at COMMIT.
@@ -53,7 +62,7 @@ pub(super) enum Undone<E> {
 /// Runs `work` in a write transaction that first takes the lock against other `sti-migrate`s and those on `tables`;
 /// an attempt that fails for a lock is rolled back, `tell` hears of it, and it is tried again after a rest. Gives
 /// what `work` gives, and the number of the attempt.
-pub(super) fn under_locks<T, E: From<DbError> + AsDbError>(
+pub(crate) fn under_locks<T, E: From<DbError> + AsDbError>(
     connection: &mut AnyConnection,
     tables: Tables,
     limits: Attempts,
@@ -90,7 +99,7 @@ pub(super) fn under_locks<T, E: From<DbError> + AsDbError>(
         if !passes {
             return Err(Undone::Failed(error));
         }
-        let holders = dialect::lock_holders(connection, &TABLES, Against::Everybody)
+        let holders = dialect::lock_holders(connection, &TABLES, tables.against())
             .doing("asking who holds the locks")
             .map_err(failed)?;
         if attempt == attempts {
@@ -108,7 +117,7 @@ pub(super) fn under_locks<T, E: From<DbError> + AsDbError>(
 }
 
 /// An error that may be the database's.
-pub(super) trait AsDbError: Sized {
+pub(crate) trait AsDbError: Sized {
     /// The database's error, if it is one.
     fn as_db_error(&self) -> Option<&DbError>;
 
@@ -131,6 +140,8 @@ fn lock_tables(connection: &mut AnyConnection, tables: Tables) -> Result<(), DbE
         Tables::None => Ok(()),
         Tables::All => dialect::lock_exclusively(connection, &TABLES),
         Tables::Rows => dialect::lock_exclusively(connection, &TABLES[1..]),
+        Tables::Parent(Against::Everybody) => dialect::lock_exclusively(connection, &TABLES[..1]),
+        Tables::Parent(Against::Writers) => dialect::lock_against_writers(connection, &TABLES[..1]),
     }
     .doing("locking the tables")
 }

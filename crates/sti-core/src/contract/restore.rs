@@ -32,6 +32,7 @@ use crate::db::{AnyConnection, catalog};
 use crate::mapping::PARENT;
 use crate::models::ProjectId;
 use crate::probe::Probe;
+use crate::sync;
 use crate::verify::VerifyReport;
 pub use begin::Began;
 pub use columns::Widened;
@@ -39,6 +40,7 @@ pub use error::RestoreError;
 pub use finish::{Finish, FinishOptions, finish};
 use refill::End;
 pub use refill::Refilled;
+pub(crate) use state::unfinished;
 use state::{Next, State};
 pub use state::{Standing, standing};
 pub use triggers::Installed;
@@ -185,6 +187,7 @@ pub fn restore(
         }
         Next::Begin(event) | Next::Refill(event) => event,
     };
+    refuse_sync(connection)?;
     if let Some(expected) = event.archived {
         let found = archived(connection, event.id)?;
         if found != expected {
@@ -225,6 +228,15 @@ pub fn restore(
     }
     tell(&RestoreEvent::Verifying);
     settle::settle(connection, restored, options)
+}
+
+/// Refuses where triggers would carry the legacy columns, empty as they come back, over to the subtype rows.
+fn refuse_sync(connection: &mut AnyConnection) -> Result<(), RestoreError> {
+    if sync::look(connection)?.installed == sync::Installed::No {
+        Ok(())
+    } else {
+        Err(RestoreError::SyncTriggers)
+    }
 }
 
 fn already(

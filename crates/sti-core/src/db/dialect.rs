@@ -18,7 +18,7 @@ mod sessions;
 mod stream;
 
 pub use drop::{clock_minutes, give_permit, lock_exclusively, not_owner, outwait_exclusive};
-pub use locks::{Against, LockHolder, lock_holders, lock_schema};
+pub use locks::{Against, LockHolder, lock_against_writers, lock_holders, lock_schema};
 pub(in crate::db) use long_read::ENDED;
 pub use long_read::{
     Canceller, GO_ON, ReadTransaction, Standby, limit_statements, read_transaction, watch_rows,

@@ -15,4 +15,5 @@ mod repository;
 mod restore;
 mod schema_matches;
 mod support;
+mod sync;
 mod verify;

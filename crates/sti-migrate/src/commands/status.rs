@@ -7,7 +7,7 @@ use sti_cli::answer::EXIT_CODES;
 use sti_cli::{Answer, Common, Exit, Report as _};
 use sti_core::contract::restore::standing;
 use sti_core::db::Access;
-use sti_core::expand;
+use sti_core::{expand, sync};
 
 use self::report::StatusReport;
 
@@ -23,6 +23,7 @@ pub(crate) fn run(_: &Options, common: &Common) -> Answer {
     let mut connection = target.connect(Access::Read)?;
     let status = expand::status(&mut connection)?;
     let standing = standing(&mut connection)?;
-    StatusReport::new(&target, &status, &standing).print(common.format)?;
+    let sync = sync::look(&mut connection)?;
+    StatusReport::new(&target, &status, &standing, &sync).print(common.format)?;
     Ok(if status.misfits.is_empty() { Exit::Done } else { Exit::Negative })
 }

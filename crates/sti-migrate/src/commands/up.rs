@@ -9,6 +9,7 @@ use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target};
 use sti_core::db::{Access, Backend};
 use sti_core::expand::{self, Retry, UpError, UpOptions, UpReport};
+use sti_core::sync;
 
 use self::report::{Refusal, Report};
 
@@ -61,7 +62,8 @@ fn dry_run(common: &Common, target: &Target) -> Answer {
         return refuse(common, target, &plan.misfits);
     }
     let exit = if plan.obstacles.is_empty() { Exit::Done } else { Exit::Failed };
-    Report::new(target, &UpReport::dry(plan)).print(common.format)?;
+    let sync = sync::look(&mut connection)?;
+    Report::new(target, &UpReport::dry(plan), &sync).print(common.format)?;
     Ok(exit)
 }
 
@@ -71,7 +73,8 @@ fn live(options: &Options, common: &Common, target: &Target) -> Answer {
     let up = UpOptions { attempts: options.attempts.get(), ..UpOptions::default() };
     match expand::up(&mut connection, up, &mut tell) {
         Ok(report) => {
-            Report::new(target, &report).print(common.format)?;
+            let sync = sync::look(&mut connection)?;
+            Report::new(target, &report, &sync).print(common.format)?;
             Ok(Exit::Done)
         }
         Err(UpError::Refused(misfits)) => refuse(common, target, &misfits),

@@ -11,6 +11,10 @@ fn help_texts() {
         ("help_sti_migrate_drop_legacy", &["drop-legacy", "--help"]),
         ("help_sti_migrate_archive_purge", &["archive", "purge", "--help"]),
         ("help_sti_migrate_back_out", &["back-out", "--help"]),
+        ("help_sti_migrate_sync", &["sync", "--help"]),
+        ("help_sti_migrate_sync_install", &["sync", "install", "--help"]),
+        ("help_sti_migrate_sync_status", &["sync", "status", "--help"]),
+        ("help_sti_migrate_sync_remove", &["sync", "remove", "--help"]),
         ("help_sti_migrate_restore_legacy", &["restore-legacy", "--help"]),
     ] {
         snapshot(name, None, &mut sti_migrate(arguments), 0);

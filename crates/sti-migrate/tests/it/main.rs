@@ -12,4 +12,5 @@ mod logs;
 mod restore_legacy;
 mod rig;
 mod status;
+mod sync;
 mod up;

@@ -62,3 +62,19 @@ fn every_finding_goes_to_a_file(database: &TestDatabase) {
     assert_eq!(report["ids_out"], path.to_str().unwrap());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left there");
 }
+
+#[test]
+fn it_tells_of_sync_triggers_and_is_as_clean_with_them() {
+    use sti_core::db::{Access, DatabaseUrl, connect};
+    use sti_core::sync::{Attempts, install};
+    let database = TestDatabase::postgres();
+    migrate(&database);
+    let remark = "sync triggers carry what is written to the legacy columns over to the subtype rows";
+    assert!(!shown(&run_on(&database, &[])).contains(remark));
+    let url = DatabaseUrl::parse(database.url()).unwrap();
+    let mut connection = connect(&url, Access::Write, "test").unwrap();
+    install(&mut connection, Attempts::default(), &mut |_| {}).unwrap();
+    let output = run_on(&database, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(remark), "{}", shown(&output));
+}

@@ -14,6 +14,7 @@ use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, DbError, catalog, dialect, identity, read_snapshot};
 use crate::mapping::{LEGACY_COLUMNS, PARENT, any_differs_sql};
 use crate::models::{Kind, PerKind, ProjectId};
+use crate::sync;
 use crate::verify::VerifyError;
 
 /// How many ids of each kind of blocker are named.
@@ -26,6 +27,8 @@ pub enum Obstacle {
     ColumnsMissing,
     /// A drop is on record that is not restored and finished: its triggers would take the legacy values along.
     Restoring,
+    /// Sync triggers make rows anew from the legacy columns.
+    SyncTriggers,
     /// A backfill is at work.
     Backfill,
     /// Rows of this kind hold what the legacy columns do not.
@@ -115,6 +118,7 @@ pub(super) fn of_the_whole(connection: &mut AnyConnection) -> Result<Vec<Blocker
     let found = [
         (Obstacle::ColumnsMissing, !complete),
         (Obstacle::Restoring, complete && (unfinished || triggers)),
+        (Obstacle::SyncTriggers, sync::look(connection)?.installed != sync::Installed::No),
         (Obstacle::Backfill, backfill_at_work(connection)?),
     ];
     let found = found.into_iter().filter(|(_, found)| *found);

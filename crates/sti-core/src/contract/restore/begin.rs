@@ -40,7 +40,10 @@ pub(super) fn begin(
     let (began, attempts) = under_locks(connection, Tables::All, limits, tell, |connection| {
         let state = State::look(connection)?;
         match state.next()? {
-            Next::Begin(event) => once(connection, &state, &event).map(Some),
+            Next::Begin(event) => {
+                super::refuse_sync(connection)?;
+                once(connection, &state, &event).map(Some)
+            }
             Next::Nothing | Next::Restored(_) | Next::Refill(_) => Ok(None),
         }
     })?;

@@ -35,6 +35,12 @@ pub enum RestoreError {
         /// Why.
         reason: String,
     },
+    /// Triggers that carry the legacy columns over to the subtype rows are there, and would work against the restore's.
+    #[error(
+        "sync triggers are on projects_project, which carry the legacy columns over to the subtype rows and would work \
+         against the restore: take them away with `sti-migrate sync remove`, then run it again; nothing was changed"
+    )]
+    SyncTriggers,
     /// The locks were not to be had; this step changed nothing.
     #[error(
         "a lock was not to be had in {attempts} attempts ({source}); the step was rolled back{}",

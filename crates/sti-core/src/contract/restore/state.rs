@@ -69,6 +69,15 @@ impl State {
     }
 }
 
+/// What a restore has left unfinished: a drop that is not restored and finished, or (`Some(None)`) triggers without one.
+pub(crate) fn unfinished(connection: &mut AnyConnection) -> Result<Option<Option<i64>>, DbError> {
+    let event = recorded(connection)?.into_iter().find(|event| event.finished_at.is_none());
+    if let Some(event) = event {
+        return Ok(Some(Some(event.id)));
+    }
+    Ok((installed(connection)? != Installed::No).then_some(None))
+}
+
 /// How far the drops on record have been taken back, for those who only look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {

@@ -10,8 +10,18 @@ use sti_core::probe::{Probe, Sabotage, Step};
 use sti_core::test_support::{Session, TestDatabase, comes_to_wait};
 
 use super::rig::{config, id, insert_project, migrate, run};
+use crate::sync::rig::installed;
 
-/// What the writer does to project 2, as a service in dual mode does it: the project first, then its row.
+/// Who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    /// A service in dual mode: the project first, then its row.
+    Service,
+    /// One that knows the legacy columns only, with the sync triggers.
+    LegacyOnly,
+}
+
+/// What the writer does to project 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Write {
     Update,
@@ -21,7 +31,26 @@ enum Write {
 }
 
 impl Write {
-    fn sql(self) -> String {
+    fn sql(self, writer: Writer) -> String {
+        if writer == Writer::LegacyOnly { self.legacy_sql() } else { self.service_sql() }
+    }
+
+    fn legacy_sql(self) -> String {
+        let id = id(2);
+        match self {
+            Self::Update | Self::Publish => {
+                format!("UPDATE projects_project SET course_name = 'new', is_draft = false WHERE id = '{id}'")
+            }
+            // It leaves the old values where they are.
+            Self::ChangeType => format!(
+                "UPDATE projects_project SET project_type = 'self_study', goal_description = 'goal', \
+                    study_frequency = 'daily' WHERE id = '{id}'"
+            ),
+            Self::Delete => format!("DELETE FROM projects_project WHERE id = '{id}'"),
+        }
+    }
+
+    fn service_sql(self) -> String {
         let id = id(2);
         match self {
             Self::Update | Self::Publish => format!(
@@ -69,7 +98,7 @@ impl Write {
 }
 
 /// A school project without a row, project 2, and a self-study project with its row.
-fn set_up(database: &TestDatabase, write: Write) {
+fn set_up(database: &TestDatabase, write: Write, writer: Writer) {
     migrate(database);
     insert_project(database, 1, "school", false);
     insert_project(database, 2, "school", write == Write::Publish);
@@ -81,12 +110,15 @@ fn set_up(database: &TestDatabase, write: Write) {
         ));
     }
     database.execute(&format!("INSERT INTO projects_selfstudyproject VALUES ('{}', 'goal 3', '')", id(3)));
+    if writer == Writer::LegacyOnly {
+        installed(database);
+    }
 }
 
 /// Runs a backfill with the writer at `step`, and says all that is wrong with how it ended.
-fn interleave(write: Write, step: Step, sabotage: Sabotage) -> Vec<String> {
+fn interleave(by: Writer, write: Write, step: Step, sabotage: Sabotage) -> Vec<String> {
     let database = Arc::new(TestDatabase::postgres());
-    set_up(&database, write);
+    set_up(&database, write, by);
     let writer = Arc::new(Mutex::new(Session::open(&database, "writer")));
     let wrong = Arc::new(Mutex::new(Vec::new()));
     let (once, at_step) = (AtomicBool::new(true), Arc::clone(&database));
@@ -105,7 +137,7 @@ fn interleave(write: Write, step: Step, sabotage: Sabotage) -> Vec<String> {
         if at != step || !once.swap(false, Ordering::SeqCst) {
             return;
         }
-        let transaction = write.sql();
+        let transaction = write.sql(by);
         if before {
             // The writer has done its work and holds its locks; it commits once the chunk waits for it.
             session.lock().unwrap().run(&format!("BEGIN; {transaction}"));
@@ -171,11 +203,26 @@ macro_rules! cases {
     ($($case:ident: $write:ident at $step:ident needs $sabotage:ident;)+) => { $(
         #[test]
         fn $case() {
-            assert_eq!(interleave(Write::$write, Step::$step, Sabotage::None), Vec::<String>::new());
-            let wrong = interleave(Write::$write, Step::$step, Sabotage::$sabotage);
-            assert_ne!(wrong, Vec::<String>::new(), "it ends right without it, so it shows nothing");
+            right_and_wrong(Writer::Service, Write::$write, Step::$step, Sabotage::$sabotage);
         }
-    )+ };
+    )+
+
+    /// The same by a writer that knows nothing of subtype rows.
+    mod with_sync_triggers {
+        use super::*;
+        $(
+            #[test]
+            fn $case() {
+                right_and_wrong(Writer::LegacyOnly, Write::$write, Step::$step, Sabotage::$sabotage);
+            }
+        )+
+    } };
+}
+
+fn right_and_wrong(by: Writer, write: Write, step: Step, sabotage: Sabotage) {
+    assert_eq!(interleave(by, write, step, Sabotage::None), Vec::<String>::new());
+    let wrong = interleave(by, write, step, sabotage);
+    assert_ne!(wrong, Vec::<String>::new(), "it ends right without it, so it shows nothing");
 }
 
 cases! {
@@ -202,7 +249,7 @@ cases! {
 #[test]
 fn a_draft_published_without_a_row_is_caught_up_with() {
     let database = Arc::new(TestDatabase::postgres());
-    set_up(&database, Write::Publish);
+    set_up(&database, Write::Publish, Writer::Service);
     database.execute(&format!("DELETE FROM projects_schoolproject WHERE project_id = '{}'", id(2)));
     let at_step = Arc::clone(&database);
     let mut config = config(10, Scope::NonDraft);

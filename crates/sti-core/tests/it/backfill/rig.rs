@@ -71,3 +71,24 @@ pub(crate) fn insert_project(database: &TestDatabase, number: u32, project_type:
         id(number)
     ));
 }
+
+/// What is on one side and not on the other, counted both ways.
+pub(crate) fn differences(database: &TestDatabase) -> [i64; 4] {
+    let school = [
+        "SELECT id, COALESCE(course_name, ''), COALESCE(course_code, ''), COALESCE(teacher_name, '') \
+         FROM projects_project WHERE project_type = 'school'",
+        "SELECT project_id, course_name, course_code, teacher_name FROM projects_schoolproject",
+    ];
+    let self_study = [
+        "SELECT id, COALESCE(goal_description, ''), COALESCE(study_frequency, '') \
+         FROM projects_project WHERE project_type = 'self_study'",
+        "SELECT project_id, goal_description, study_frequency FROM projects_selfstudyproject",
+    ];
+    let except = |one: &str, other: &str| database.count(&format!("({one} EXCEPT {other}) AS difference"));
+    [
+        except(school[0], school[1]),
+        except(school[1], school[0]),
+        except(self_study[0], self_study[1]),
+        except(self_study[1], self_study[0]),
+    ]
+}

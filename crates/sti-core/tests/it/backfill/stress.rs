@@ -1,9 +1,12 @@
-//! A sweep with several workers while a service creates, changes, retypes, publishes and deletes projects through the
-//! repository: every project ends with exactly its right subtype row.
+//! A sweep with several workers while services create, change, retype, publish and delete projects through the
+//! repository, and writers that know nothing of subtype rows do so past it, with sync triggers: every project ends with
+//! exactly its right subtype row.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection};
 use sti_core::backfill::{Ending, Scope};
 use sti_core::db::sql_types::Integer;
 use sti_core::db::{Access, AnyConnection};
@@ -16,7 +19,8 @@ use sti_core::test_support::{TestDatabase, check_ledger};
 use sti_core::verify::{VerifyOptions, verify};
 use sti_core::{ProjectId, ProjectRepository, WriteMode};
 
-use super::rig::{Tell, config, migrate, open, run_observed};
+use super::rig::{Tell, config, differences, migrate, open, run_observed};
+use crate::sync::rig::installed;
 
 const PROJECTS: u32 = 1500;
 const WRITERS: u32 = 4;
@@ -90,82 +94,140 @@ fn call(
     }
 }
 
-/// What is on one side and not on the other, counted both ways.
-fn differences(database: &TestDatabase) -> [i64; 4] {
-    let school = [
-        "SELECT id, COALESCE(course_name, ''), COALESCE(course_code, ''), COALESCE(teacher_name, '') \
-         FROM projects_project WHERE project_type = 'school'",
-        "SELECT project_id, course_name, course_code, teacher_name FROM projects_schoolproject",
-    ];
-    let self_study = [
-        "SELECT id, COALESCE(goal_description, ''), COALESCE(study_frequency, '') \
-         FROM projects_project WHERE project_type = 'self_study'",
-        "SELECT project_id, goal_description, study_frequency FROM projects_selfstudyproject",
-    ];
-    let except = |one: &str, other: &str| database.count(&format!("({one} EXCEPT {other}) AS difference"));
-    [
-        except(school[0], school[1]),
-        except(school[1], school[0]),
-        except(self_study[0], self_study[1]),
-        except(self_study[1], self_study[0]),
-    ]
+/// What a writer that knows the legacy columns only does, on a project of the shared list.
+fn legacy_sql(projects: &Mutex<Vec<ProjectId>>, random: &mut fastrand::Rng) -> String {
+    let text = format!("legacy {}", random.u32(..));
+    let id = {
+        let projects = projects.lock().unwrap();
+        projects[random.usize(..projects.len())]
+    };
+    // As Django saves: every column is named.
+    let save = |project_type: &str| {
+        format!(
+            "UPDATE projects_project SET name = 'saved', project_type = {project_type}, course_name = '{text}', \
+                course_code = course_code, teacher_name = NULL, goal_description = goal_description, \
+                study_frequency = '{text}', updated_at = now() WHERE id = '{id}'"
+        )
+    };
+    match random.u32(..6) {
+        0 => {
+            let new = ProjectId::random();
+            projects.lock().unwrap().push(new);
+            let kind = if random.bool() { "school" } else { "self_study" };
+            format!(
+                "INSERT INTO projects_project (id, name, project_type, course_name, goal_description, is_draft, \
+                    created_at, updated_at, owner_id) \
+                 VALUES ('{new}', 'new', '{kind}', '{text}', '{text}', {}, now(), now(), 1)",
+                random.bool()
+            )
+        }
+        1 => save("'school'"),
+        2 => save("'self_study'"),
+        3 => save("project_type"),
+        4 => format!("UPDATE projects_project SET is_draft = false WHERE id = '{id}'"),
+        _ => format!("DELETE FROM projects_project WHERE id = '{id}'"),
+    }
+}
+
+/// What all writers share.
+#[derive(Clone)]
+struct Beside {
+    database: Arc<TestDatabase>,
+    projects: Arc<Mutex<Vec<ProjectId>>>,
+    /// The sweep has begun.
+    begun: Arc<(Mutex<bool>, Condvar)>,
+    over: Arc<AtomicBool>,
+    /// Calls that were made while the sweep went on.
+    calls: Arc<AtomicU32>,
+    seed: u64,
+}
+
+impl Beside {
+    fn write(&self, number: u32, mut call: impl FnMut(&mut fastrand::Rng)) {
+        let mut random = fastrand::Rng::with_seed(self.seed + u64::from(number));
+        let (first, changed) = &*self.begun;
+        drop(changed.wait_while(first.lock().unwrap(), |begun| !*begun).unwrap());
+        for _ in 0..CALLS {
+            call(&mut random);
+            if !self.over.load(Ordering::SeqCst) {
+                self.calls.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    fn service(self, number: u32) {
+        let mut connection = open(&self.database);
+        let repository = ProjectRepository::open(&mut connection, WriteMode::Dual).unwrap();
+        self.write(number, |random| match call(&repository, &mut connection, &self.projects, random) {
+            // Another writer has deleted it, retyped it, or is about to create it.
+            Ok(()) | Err(RepositoryError::NotFound { .. } | RepositoryError::TypeMismatch { .. }) => {}
+            Err(error) => panic!("seed {}: {error}", self.seed),
+        });
+    }
+
+    fn legacy_only(self, number: u32) {
+        let mut connection = PgConnection::establish(&self.database.application_role()).unwrap();
+        self.write(number, |random| {
+            let sql = legacy_sql(&self.projects, random);
+            connection.batch_execute(&sql).unwrap_or_else(|e| panic!("seed {}: {e}\nin: {sql}", self.seed));
+        });
+    }
 }
 
 #[test]
-fn writers_in_all_operations_during_a_sweep() {
+fn services_in_all_operations_during_a_sweep() {
+    sweep_beside(WRITERS, 0);
+}
+
+/// Their role may write `projects_project`, and nothing else.
+#[test]
+fn legacy_only_writers_with_sync_triggers_and_services_during_a_sweep() {
+    sweep_beside(WRITERS / 2, WRITERS / 2);
+}
+
+fn sweep_beside(services: u32, legacy_only: u32) {
     let database = Arc::new(TestDatabase::postgres());
     set_up(&database);
+    if legacy_only > 0 {
+        database.grant_application(&["projects_project"]);
+        installed(&database);
+    }
     let ids = database.column("id", "FROM projects_project");
-    let projects: Arc<Mutex<Vec<ProjectId>>> =
-        Arc::new(Mutex::new(ids.iter().flatten().map(|id| id.parse().unwrap()).collect()));
-    let begun = Arc::new((Mutex::new(false), Condvar::new()));
-    let over = Arc::new(AtomicBool::new(false));
-    let beside = Arc::new(AtomicU32::new(0));
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
-
-    let writer = |number: u32| {
-        let (database, projects, begun) = (Arc::clone(&database), Arc::clone(&projects), Arc::clone(&begun));
-        let (over, beside) = (Arc::clone(&over), Arc::clone(&beside));
-        std::thread::spawn(move || {
-            let mut connection = open(&database);
-            let repository = ProjectRepository::open(&mut connection, WriteMode::Dual).unwrap();
-            let mut random = fastrand::Rng::with_seed(seed + u64::from(number));
-            let (first, changed) = &*begun;
-            drop(changed.wait_while(first.lock().unwrap(), |begun| !*begun).unwrap());
-            for _ in 0..CALLS {
-                match call(&repository, &mut connection, &projects, &mut random) {
-                    // Another writer has deleted it, retyped it, or is about to create it.
-                    Ok(()) | Err(RepositoryError::NotFound { .. } | RepositoryError::TypeMismatch { .. }) => {
-                    }
-                    Err(error) => panic!("seed {seed}: {error}"),
-                }
-                if !over.load(Ordering::SeqCst) {
-                    beside.fetch_add(1, Ordering::SeqCst);
-                }
-            }
-        })
+    let beside = Beside {
+        database: Arc::clone(&database),
+        projects: Arc::new(Mutex::new(ids.iter().flatten().map(|id| id.parse().unwrap()).collect())),
+        begun: Arc::default(),
+        over: Arc::default(),
+        calls: Arc::default(),
+        seed: fastrand::u64(..u64::MAX / 2),
     };
-    let writers: Vec<_> = (0..WRITERS).map(writer).collect();
+    let seed = beside.seed;
+    let writers: Vec<_> = (0..services + legacy_only)
+        .map(|number| {
+            let beside = beside.clone();
+            std::thread::spawn(move || {
+                if number < services { beside.service(number) } else { beside.legacy_only(number) }
+            })
+        })
+        .collect();
     let mut config = config(10, Scope::All);
     config.workers = 3;
     let observer = Tell(|event: &Event| {
         if matches!(event, Event::ChunkDone { .. }) {
-            *begun.0.lock().unwrap() = true;
-            begun.1.notify_all();
+            *beside.begun.0.lock().unwrap() = true;
+            beside.begun.1.notify_all();
         }
     });
     let done = run_observed(&database, &config, &observer);
-    over.store(true, Ordering::SeqCst);
+    beside.over.store(true, Ordering::SeqCst);
     for writer in writers {
         writer.join().unwrap();
     }
     let done = done.unwrap();
-    let beside = beside.load(Ordering::SeqCst);
-    println!("{beside} of {} calls during the sweep, {:?}", WRITERS * CALLS, done.totals);
-    assert!(beside > 100, "only {beside} calls were made during the sweep");
-    assert_eq!(done.ending, Ending::Complete);
-    assert_eq!(done.totals.conflict.total() + done.totals.error.total(), 0);
+    let calls = beside.calls.load(Ordering::SeqCst);
+    assert!(calls > 100, "seed {seed}: only {calls} calls were made during the sweep");
+    assert_eq!(done.ending, Ending::Complete, "seed {seed}");
+    assert_eq!(done.totals.conflict.total() + done.totals.error.total(), 0, "seed {seed}: {:?}", done.totals);
     assert_eq!(differences(&database), [0; 4], "seed {seed}");
     let url = sti_core::db::DatabaseUrl::parse(database.url()).unwrap();
     let mut reader = sti_core::db::connect(&url, Access::Read, "verify").unwrap();

@@ -112,6 +112,7 @@ impl<'a> BackOutReport<'a> {
             let command = match blocker.obstacle {
                 Obstacle::ColumnsMissing => "sti-migrate restore-legacy",
                 Obstacle::Restoring => "sti-migrate restore-legacy --finish",
+                Obstacle::SyncTriggers => "sti-migrate sync remove",
                 Obstacle::Backfill => "sti-migrate status",
                 Obstacle::Differs(_) => "sti-verify --repair --from subtype",
                 Obstacle::Orphans(_) => "sti-verify --repair --from legacy",
@@ -161,6 +162,10 @@ fn obstacle(blocker: &Blocker) -> String {
         }
         Obstacle::Restoring => {
             return "a drop is being restored: its triggers would empty the legacy columns along with the rows"
+                .to_owned();
+        }
+        Obstacle::SyncTriggers => {
+            return "sync triggers are on projects_project: they would make rows anew with the next write"
                 .to_owned();
         }
         Obstacle::Backfill => {
@@ -236,6 +241,7 @@ fn blocker_json(blocker: &Blocker) -> BlockerJson {
     let (obstacle, kind) = match blocker.obstacle {
         Obstacle::ColumnsMissing => ("columns_missing", None),
         Obstacle::Restoring => ("restoring", None),
+        Obstacle::SyncTriggers => ("sync_triggers", None),
         Obstacle::Backfill => ("backfill", None),
         Obstacle::Differs(kind) => ("differs", Some(kind)),
         Obstacle::Orphans(kind) => ("orphans", Some(kind)),

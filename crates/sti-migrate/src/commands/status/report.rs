@@ -8,6 +8,7 @@ use sti_core::db::Backend;
 use sti_core::db::sql_types::Timestamp;
 use sti_core::expand::{LegacyColumns, Status, TableStatus};
 use sti_core::mapping::LEGACY_COLUMNS;
+use sti_core::sync::{Installed, SyncStatus};
 
 use super::drops::{self, DropJson};
 use crate::commands::misfits::MisfitJson;
@@ -17,11 +18,17 @@ pub(super) struct StatusReport<'s> {
     target: String,
     status: &'s Status,
     standing: &'s Standing,
+    sync: &'s SyncStatus,
 }
 
 impl<'s> StatusReport<'s> {
-    pub(super) fn new(target: &Target, status: &'s Status, standing: &'s Standing) -> Self {
-        Self { target: target.url.to_string(), status, standing }
+    pub(super) fn new(
+        target: &Target,
+        status: &'s Status,
+        standing: &'s Standing,
+        sync: &'s SyncStatus,
+    ) -> Self {
+        Self { target: target.url.to_string(), status, standing, sync }
     }
 
     fn server(&self) -> String {
@@ -100,6 +107,9 @@ impl sti_cli::Report for StatusReport<'_> {
             document = document.heading("Notes").list(status.notes.iter().map(ToString::to_string));
         }
         document = last_run(document.heading("Last run"), status.last_run.as_ref());
+        if let Some(remark) = self.sync.remark() {
+            document = document.heading("Sync triggers").paragraph(capitalised(remark));
+        }
         let drops = drops::lines(self.standing);
         if !drops.is_empty() {
             document = document.heading("Drops of the legacy columns").list(drops);
@@ -139,6 +149,11 @@ impl sti_cli::Report for StatusReport<'_> {
             last_run: status.last_run.as_ref().map(run_json),
             drops: drops::json(self.standing),
             restore_triggers: drops::triggers(self.standing),
+            sync_triggers: match self.sync.installed {
+                Installed::No => "none",
+                Installed::InPart => "some",
+                Installed::Yes => "all",
+            },
             next_step: NextJson { reason, commands },
         })
     }
@@ -226,6 +241,8 @@ struct Json<'s> {
     drops: Vec<DropJson<'s>>,
     /// `none`, `some` or `all`.
     restore_triggers: &'static str,
+    /// `none`, `some` (or not as they should be) or `all`.
+    sync_triggers: &'static str,
     next_step: NextJson,
 }
 

@@ -5,6 +5,7 @@ use sti_cli::{Document, Table, Target};
 use sti_core::db::Backend;
 use sti_core::db::dialect::MissingGrant;
 use sti_core::expand::{LegacyColumns, Misfit, Plan, TableAction, TablePlan, UpReport};
+use sti_core::sync::SyncStatus;
 
 use crate::commands::misfits::MisfitJson;
 
@@ -12,11 +13,12 @@ use crate::commands::misfits::MisfitJson;
 pub(super) struct Report<'r> {
     target: String,
     report: &'r UpReport,
+    sync: &'r SyncStatus,
 }
 
 impl<'r> Report<'r> {
-    pub(super) fn new(target: &Target, report: &'r UpReport) -> Self {
-        Self { target: target.url.to_string(), report }
+    pub(super) fn new(target: &Target, report: &'r UpReport, sync: &'r SyncStatus) -> Self {
+        Self { target: target.url.to_string(), report, sync }
     }
 
     fn plan(&self) -> &Plan {
@@ -65,6 +67,12 @@ impl<'r> Report<'r> {
         }
     }
 
+    /// What is worth knowing of the schema, and of the triggers on it.
+    fn notes(&self) -> Vec<String> {
+        let notes = self.plan().notes.iter().map(ToString::to_string);
+        notes.chain(self.sync.remark().map(str::to_owned)).collect()
+    }
+
     fn grants(&self, document: Document) -> Document {
         if self.report.missing_grants.is_empty() {
             return document;
@@ -91,7 +99,7 @@ impl sti_cli::Report for Report<'_> {
         let document = Document::new().paragraph(verdict).table(self.tables());
         let mut document = self.migrations(document);
         let widened = plan.widened.iter().map(ToString::to_string);
-        let remarks: Vec<String> = widened.chain(plan.notes.iter().map(ToString::to_string)).collect();
+        let remarks: Vec<String> = widened.chain(self.notes()).collect();
         if !remarks.is_empty() {
             document = document.paragraph("Notes:").list(remarks);
         }
@@ -123,7 +131,7 @@ impl sti_cli::Report for Report<'_> {
             widened: plan.widened.iter().map(ToString::to_string).collect(),
             obstacles: plan.obstacles.iter().map(ToString::to_string).collect(),
             missing_grants: self.report.missing_grants.iter().map(grant_json).collect(),
-            notes: plan.notes.iter().map(ToString::to_string).collect(),
+            notes: self.notes(),
         })
     }
 }

@@ -1,0 +1,232 @@
+//! Whether the triggers are there, and as they should be.
+
+use diesel::sql_types::{Array, Bool, Integer, Text};
+use diesel::{OptionalExtension as _, RunQueryDsl as _};
+use sha2::{Digest as _, Sha256};
+
+use super::error::SyncError;
+use super::sql::{FUNCTION, Places, SEARCH_PATH, Trigger};
+use crate::db::catalog;
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, Backend, DbError, dialect};
+use crate::mapping::PARENT;
+use crate::models::Kind;
+
+/// How much of it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Installed {
+    /// Nothing.
+    No,
+    /// Something is missing, or is not as [`install`](super::install) makes it: what writers write may not be carried
+    /// over.
+    InPart,
+    /// All of it, and it fires.
+    Yes,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncStatus {
+    /// All in all.
+    pub installed: Installed,
+    /// What is wrong, a line each; only if something is there.
+    pub problems: Vec<String>,
+}
+
+impl SyncStatus {
+    /// What a command says of them that is about something else; `None` where there are none.
+    #[must_use]
+    pub const fn remark(&self) -> Option<&'static str> {
+        match self.installed {
+            Installed::No => None,
+            Installed::Yes => {
+                Some("sync triggers carry what is written to the legacy columns over to the subtype rows")
+            }
+            Installed::InPart => Some(
+                "sync triggers are there and not as they should be, so what is written to the legacy columns may not \
+                 reach the subtype rows: sti-migrate sync status",
+            ),
+        }
+    }
+}
+
+/// Looks at the catalogue, of a standby too; takes no lock on a table.
+///
+/// # Errors
+/// [`SyncError::PostgresOnly`], or whatever the database says.
+pub fn status(connection: &mut AnyConnection) -> Result<SyncStatus, SyncError> {
+    if dialect::backend(connection) == Backend::Sqlite {
+        return Err(SyncError::PostgresOnly);
+    }
+    Ok(look(connection)?)
+}
+
+/// [`status`], with nothing found on SQLite: for commands that are about something else.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn look(connection: &mut AnyConnection) -> Result<SyncStatus, DbError> {
+    let nothing = SyncStatus { installed: Installed::No, problems: Vec::new() };
+    if dialect::backend(connection) == Backend::Sqlite || catalog::relation(connection, PARENT)?.is_none() {
+        return Ok(nothing);
+    }
+    let triggers = triggers(connection)?;
+    let function = function(connection)?;
+    if triggers.is_empty() && function.is_none() {
+        return Ok(nothing);
+    }
+    let problems = problems(connection, &triggers, function.as_ref())?;
+    let installed = if problems.is_empty() { Installed::Yes } else { Installed::InPart };
+    Ok(SyncStatus { installed, problems })
+}
+
+fn problems(
+    connection: &mut AnyConnection,
+    triggers: &[FoundTrigger],
+    function: Option<&FoundFunction>,
+) -> Result<Vec<String>, DbError> {
+    for table in [Kind::School.table(), Kind::SelfStudy.table(), "sti_repair_log"] {
+        if catalog::relation(connection, table)?.is_none() {
+            return Ok(vec![format!("{table}, which they write, is missing")]);
+        }
+    }
+    let places = Places::find(connection)?;
+    let mut problems = of_function(&places, function);
+    for trigger in Trigger::ALL {
+        let found = triggers.iter().find(|found| found.name == trigger.name());
+        if let Some(problem) = of_trigger(&places, trigger, found) {
+            problems.push(format!("trigger {} {problem}", trigger.name()));
+        }
+    }
+    Ok(problems)
+}
+
+fn of_function(places: &Places, found: Option<&FoundFunction>) -> Vec<String> {
+    let name = places.function();
+    let Some(found) = found else { return vec![format!("function {name} is missing")] };
+    let checks = [
+        (found.body == places.body() && found.plpgsql, "is not as this version of sti-migrate makes it"),
+        (found.definer, "does not work with its owner's rights"),
+        (found.fixed, "has no fixed search_path"),
+        (!found.public, "may be executed by everybody"),
+    ];
+    let wrong = checks.into_iter().filter(|(right, _)| !right);
+    let mut problems: Vec<String> = wrong.map(|(_, problem)| format!("function {name} {problem}")).collect();
+    if !found.lacks.is_empty() {
+        let lacks = found.lacks.join(", ");
+        problems.push(format!("function {name} belongs to {}, who lacks {lacks}", found.owner));
+    }
+    problems
+}
+
+fn of_trigger(places: &Places, trigger: Trigger, found: Option<&FoundTrigger>) -> Option<&'static str> {
+    let Some(found) = found else { return Some("is missing") };
+    match found.enabled.as_str() {
+        "O" => {}
+        "D" => return Some("is disabled"),
+        "R" => return Some("fires for replication only"),
+        _ => return Some("fires for replication too"),
+    }
+    if !found.calls_ours {
+        return Some("calls another function");
+    }
+    let same = found.catalogue_type == trigger.catalogue_type()
+        && found.comment == comment(places, trigger, &found.definition);
+    (!same).then_some("is not as this version of sti-migrate makes it")
+}
+
+/// What is written on a trigger: a digest of the statement that made it, and of what the server then said that it had
+/// made. The server writes a condition in words of its own, which cannot be held against ours.
+pub(super) fn comment(places: &Places, trigger: Trigger, definition: &str) -> String {
+    use std::fmt::Write as _;
+    let digest = Sha256::digest(format!("{}\n{definition}", places.create_trigger(trigger)));
+    let digest = digest.iter().take(8).fold(String::new(), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    format!("sti-migrate sync install made this, sti-migrate sync remove takes it away ({digest})")
+}
+
+#[derive(diesel::QueryableByName)]
+pub(super) struct FoundTrigger {
+    #[diesel(sql_type = Text)]
+    pub(super) name: String,
+    /// `O`: for writes of this server; `D`: never; `R`: for those that replication brings; `A`: for both.
+    #[diesel(sql_type = Text)]
+    enabled: String,
+    #[diesel(sql_type = Integer)]
+    catalogue_type: i32,
+    #[diesel(sql_type = Bool)]
+    calls_ours: bool,
+    #[diesel(sql_type = Text)]
+    comment: String,
+    /// As the server tells it, up to the function, whose name it writes as `search_path` has it.
+    #[diesel(sql_type = Text)]
+    pub(super) definition: String,
+}
+
+pub(super) fn triggers(connection: &mut AnyConnection) -> Result<Vec<FoundTrigger>, DbError> {
+    let AnyConnection::Pg(connection) = connection else { return Ok(Vec::new()) };
+    let names = Trigger::ALL.map(Trigger::name).to_vec();
+    diesel::sql_query(
+        "SELECT t.tgname::text AS name, t.tgenabled::text AS enabled, t.tgtype::integer AS catalogue_type, \
+                f.proname = $1 AND f.pronamespace = c.relnamespace AND f.pronargs = 0 AS calls_ours, \
+                COALESCE(obj_description(t.oid, 'pg_trigger'), '') AS comment, \
+                split_part(pg_get_triggerdef(t.oid), ' EXECUTE FUNCTION ', 1) AS definition \
+         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc f ON f.oid = t.tgfoid \
+         WHERE t.tgrelid = to_regclass($2) AND NOT t.tgisinternal AND t.tgname::text = ANY($3)",
+    )
+    .bind::<Text, _>(FUNCTION)
+    .bind::<Text, _>(PARENT)
+    .bind::<Array<Text>, _>(names)
+    .load(connection)
+    .doing("looking for the sync triggers")
+}
+
+#[derive(diesel::QueryableByName)]
+struct FoundFunction {
+    #[diesel(sql_type = Text)]
+    body: String,
+    #[diesel(sql_type = Bool)]
+    plpgsql: bool,
+    #[diesel(sql_type = Bool)]
+    definer: bool,
+    #[diesel(sql_type = Bool)]
+    fixed: bool,
+    #[diesel(sql_type = Bool)]
+    public: bool,
+    #[diesel(sql_type = Text)]
+    owner: String,
+    /// `INSERT on projects_schoolproject` …
+    #[diesel(sql_type = Array<Text>)]
+    lacks: Vec<String>,
+}
+
+fn function(connection: &mut AnyConnection) -> Result<Option<FoundFunction>, DbError> {
+    let AnyConnection::Pg(connection) = connection else { return Ok(None) };
+    let [school, self_study] = Kind::ALL.map(Kind::table);
+    diesel::sql_query(format!(
+        "SELECT f.prosrc AS body, l.lanname = 'plpgsql' AS plpgsql, f.prosecdef AS definer, \
+                f.proconfig IS NOT DISTINCT FROM ARRAY['search_path={SEARCH_PATH}'] AS fixed, \
+                EXISTS (SELECT 1 FROM aclexplode(COALESCE(f.proacl, acldefault('f', f.proowner))) a \
+                        WHERE a.grantee = 0) AS public, \
+                quote_ident(pg_get_userbyid(f.proowner)) AS owner, \
+                ARRAY(SELECT n.privilege || ' on ' || n.name FROM (VALUES \
+                          ('SELECT', '{PARENT}'), ('UPDATE', '{PARENT}'), \
+                          ('SELECT', '{school}'), ('INSERT', '{school}'), ('UPDATE', '{school}'), \
+                          ('DELETE', '{school}'), \
+                          ('SELECT', '{self_study}'), ('INSERT', '{self_study}'), ('UPDATE', '{self_study}'), \
+                          ('DELETE', '{self_study}'), ('INSERT', 'sti_repair_log')) n (privilege, name) \
+                      WHERE NOT COALESCE(has_table_privilege(f.proowner, to_regclass(n.name), n.privilege), true) \
+                      ORDER BY n.name, n.privilege) AS lacks \
+         FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang JOIN pg_class c ON c.oid = to_regclass($1) \
+         WHERE f.proname = $2 AND f.pronamespace = c.relnamespace AND f.pronargs = 0"
+    ))
+    .bind::<Text, _>(PARENT)
+    .bind::<Text, _>(FUNCTION)
+    .get_result(connection)
+    .optional()
+    .doing("looking for the function of the sync triggers")
+}

@@ -1,0 +1,93 @@
+//! Where the triggers must not come, and where they cannot.
+
+use sti_core::contract::restore::Attempts;
+use sti_core::db::{Access, DatabaseUrl, connect};
+use sti_core::sync::{Blocker, Install, SyncError, install, remove, status};
+use sti_core::test_support::TestDatabase;
+
+use super::rig::{problems, try_install};
+use crate::contract::rig::{dropped, options, ready};
+use crate::repository::rig::{application, migrate, owner};
+use crate::restore::rig::{finished, restored};
+
+/// What stands in the way; nothing was made.
+#[track_caller]
+fn refused(database: &TestDatabase) -> Vec<Blocker> {
+    let Install::Refused(blockers) = try_install(database).unwrap() else { panic!("not refused") };
+    assert_eq!(problems(database), None);
+    blockers
+}
+
+#[test]
+fn without_the_tables_and_migrations() {
+    let database = TestDatabase::postgres();
+    assert_eq!(refused(&database), [Blocker::NoTable]);
+    let django = TestDatabase::django_postgres();
+    let blockers = refused(&django);
+    assert!(blockers.contains(&Blocker::Pending("00000000000101_sti_projects".to_owned())), "{blockers:?}");
+}
+
+#[test]
+fn where_a_part_does_not_fit() {
+    let database = TestDatabase::postgres();
+    migrate(&database);
+    database.execute("ALTER TABLE projects_schoolproject ALTER COLUMN course_code DROP NOT NULL");
+    let blockers = refused(&database);
+    assert!(matches!(blockers.as_slice(), [Blocker::Misfit(_)]), "{blockers:?}");
+    assert_eq!(blockers[0].fix(), Some("sti-migrate status"));
+}
+
+#[test]
+fn after_a_drop_and_until_it_is_taken_back_and_finished() {
+    let database = TestDatabase::postgres();
+    ready(&database);
+    let event = dropped(&database, &options()).event;
+    assert_eq!(refused(&database), [Blocker::Dropped]);
+    restored(&database);
+    assert_eq!(refused(&database), [Blocker::Restoring(event)]);
+    finished(&database);
+    super::rig::installed(&database);
+}
+
+#[test]
+fn beside_triggers_of_a_restore_that_nobody_has_on_record() {
+    let database = TestDatabase::postgres();
+    ready(&database);
+    dropped(&database, &options());
+    restored(&database);
+    database.execute("DELETE FROM sti_legacy_archive; DELETE FROM sti_drop_event");
+    assert_eq!(refused(&database), [Blocker::RestoreTriggers]);
+}
+
+#[test]
+fn for_a_role_that_owns_nothing() {
+    let database = super::rig::ours();
+    let error = remove(&mut application(&database), Attempts::default(), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, SyncError::Obstacles(_)), "{error}");
+    super::rig::removed(&database);
+    let error = install(&mut application(&database), Attempts::default(), &mut |_| {}).unwrap_err();
+    let SyncError::Obstacles(obstacles) = error else { panic!("{error}") };
+    let said: Vec<String> = obstacles.iter().map(ToString::to_string).collect();
+    for table in ["projects_project", "projects_schoolproject", "projects_selfstudyproject"] {
+        assert!(said.iter().any(|line| line.contains(&format!("does not own {table}"))), "{said:?}");
+    }
+    // Who only looks may look.
+    assert_eq!(problems(&database), None);
+    status(&mut application(&database)).unwrap();
+}
+
+#[test]
+fn on_sqlite() {
+    let database = TestDatabase::sqlite();
+    migrate(&database);
+    let mut connection = owner(&database);
+    let url = DatabaseUrl::parse(database.url()).unwrap();
+    let errors = [
+        status(&mut connect(&url, Access::Read, "test").unwrap()).unwrap_err(),
+        install(&mut connection, Attempts::default(), &mut |_| {}).unwrap_err(),
+        remove(&mut connection, Attempts::default(), &mut |_| {}).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, SyncError::PostgresOnly), "{error}");
+    }
+}
