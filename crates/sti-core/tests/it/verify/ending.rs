@@ -1,5 +1,6 @@
 //! A verification that is ended before it has its answer claims nothing, and says why.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
@@ -15,7 +16,7 @@ use sti_core::verify::{
 use super::rig::{SCHOOL, SCHOOL_ROW, migrate, open, project, row};
 
 both_backends! {
-    the_time_limit_ends_it, the_signal_ends_it, the_signal_ends_the_handing_over_of_ids,
+    the_time_limit_ends_it, the_time_limit_is_one_for_all_statements, the_signal_ends_it, the_signal_ends_the_handing_over_of_ids,
     a_limit_and_a_signal_that_are_not_needed_change_nothing,
 }
 
@@ -50,6 +51,23 @@ fn the_time_limit_ends_it(database: &TestDatabase) {
     // PostgreSQL has had 200 ms for this small table, and is stopped before the next statement.
     let expected = database.either("", "comparing both sides of every project");
     assert_eq!(doing.unwrap_or_default(), expected);
+}
+
+fn the_time_limit_is_one_for_all_statements(database: &TestDatabase) {
+    some_projects(database);
+    let limit = Duration::from_secs(1);
+    let samplings = AtomicU32::new(0);
+    // Each class is a statement of its own, and a short one here.
+    let late = |step| {
+        if step == Step::Sampling && samplings.fetch_add(1, Ordering::SeqCst) == 2 {
+            std::thread::sleep(limit);
+        }
+    };
+    let options =
+        VerifyOptions { sample: 1, limit: Some(limit), progress: Some(&late), ..VerifyOptions::default() };
+    let (why, _) = unfinished(verify(&mut open(database, Access::Read), options));
+    assert_eq!(why, Unfinished::TimeLimit(limit));
+    assert_eq!(samplings.into_inner(), 3);
 }
 
 fn the_signal_ends_it(database: &TestDatabase) {
