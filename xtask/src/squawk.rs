@@ -132,6 +132,8 @@ fn inside_of_do(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use sti_core::db::migrations::{DROP, OURS};
+
     use super::*;
 
     #[test]
@@ -146,9 +148,35 @@ mod tests {
     }
 
     #[test]
-    fn the_migrations_are_found() {
+    fn every_migration_is_read_and_the_drop_too() {
         let found = migrations(&workspace()).unwrap();
-        assert!(found.iter().any(|file| file.ends_with("postgres/00000000000101_sti_projects/up.sql")));
-        assert!(found.iter().all(|file| file.ends_with("up.sql") && !file.contains("sqlite")), "{found:?}");
+        let folder = |path: String| found.iter().any(|file| file.ends_with(&path));
+        for migration in OURS {
+            assert!(folder(format!("migrations/postgres/{migration}/up.sql")), "{migration}");
+        }
+        assert!(folder(format!("migrations/contract/postgres/{DROP}/up.sql")), "{DROP}");
+        assert_eq!(found.len(), OURS.len() + 1, "{found:?}");
+    }
+
+    /// Right above each exclusion, in the configuration and in the scripts, stands a comment.
+    #[test]
+    fn every_exclusion_has_its_reason() {
+        let root = workspace();
+        let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+        let config = read(".squawk.toml");
+        let rules = config.split_once("excluded_rules = [").unwrap().1.split_once("\n]").unwrap().0;
+        let files: Vec<String> = migrations(&root).unwrap().iter().map(|file| read(file)).collect();
+        let scripts = files.iter().map(|text| ("-- squawk-ignore", "--", text.as_str()));
+        let mut exclusions = 0;
+        for (begins, comment, text) in scripts.chain([("\"", "#", rules)]) {
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with(begins)) {
+                // Rules with one reason may follow each other.
+                let mut above = lines[..at].iter().rev().skip_while(|line| line.starts_with(begins));
+                assert!(above.next().is_some_and(|above| above.starts_with(comment)), "{line} has no reason");
+                exclusions += 1;
+            }
+        }
+        assert!(exclusions >= 5, "{exclusions}");
     }
 }

@@ -21,6 +21,7 @@ pub mod steps;
 pub mod target;
 pub mod telemetry;
 pub mod time;
+pub mod whole_file;
 
 pub use answer::{Answer, Exit, Failure};
 pub use common::Common;

@@ -91,8 +91,7 @@ pub fn verify(
         let reading = watch.begin(connection)?;
         reading.interruptible(interrupt.as_ref(), || {
             let scan = scan(connection, Scope::Values, &reading, &watch)?;
-            watch.enter(connection, Step::Sampling)?;
-            let samples = samples::samples(connection, &scan, &reading, sample, |_| true)?;
+            let samples = samples::samples(connection, &scan, &reading, &watch, sample, |_| true)?;
             if let Some(sink) = ids {
                 ids::stream(connection, &scan, &reading, &watch, sink)?;
             }
@@ -119,7 +118,8 @@ impl Pass {
         sample: u32,
         wanted: impl Fn(Class) -> bool,
     ) -> Result<VerifyReport, VerifyError> {
-        let samples = samples::samples(connection, &self.0, &Reading::unwatched(), sample, wanted)?;
+        let (reading, watch) = (Reading::unwatched(), Watch::default());
+        let samples = samples::samples(connection, &self.0, &reading, &watch, sample, wanted)?;
         Ok(VerifyReport::of(&self.0, samples, None))
     }
 }

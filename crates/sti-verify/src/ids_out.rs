@@ -1,11 +1,11 @@
 //! The file of `--ids-out`: complete, or not there.
 
 use std::fmt::Display;
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use sti_cli::Failure;
+use sti_cli::{Failure, whole_file};
 use sti_core::verify::{Finding, FindingSink, Lines};
 use tempfile::TempPath;
 
@@ -27,13 +27,9 @@ impl IdsOut {
         if !folder.is_dir() {
             return Err(failure(path, &format_args!("there is no folder {}", folder.display())));
         }
-        let mut builder = tempfile::Builder::new();
-        // As the user's umask has it, like any file that a command makes.
-        #[cfg(unix)]
-        builder.permissions(<Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
-        let made = builder.prefix(".sti-verify-").tempfile_in(folder);
         // The kind only: the message names a file that nobody has asked for.
-        let (file, temporary) = made.map_err(|error| failure(path, &error.kind()))?.into_parts();
+        let (file, temporary) =
+            whole_file::beside(path).map_err(|error| failure(path, &error.kind()))?.into_parts();
         Ok(Self { path: path.to_owned(), temporary, lines: Lines(BufWriter::new(file)) })
     }
 

@@ -75,7 +75,7 @@ pub(super) fn stream(
     for kind in Kind::ALL.into_iter().filter(|kind| scan.orphans.of(*kind) > 0) {
         let sql = format!(
             "SELECT r.project_id AS id, CAST(0 AS bigint) AS traits FROM {} ORDER BY r.project_id",
-            orphans_sql(kind)
+            orphans_sql(kind, reading)
         );
         let found = handed.each(connection, &sql, |row| {
             sink.finding(Finding { class: Class::orphan(kind), id: row.id, fields: Fields::default() })

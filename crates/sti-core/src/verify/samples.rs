@@ -13,10 +13,11 @@ use crate::mapping::{LEGACY_COLUMNS, PARENT};
 use crate::models::{Kind, ProjectId, ProjectType};
 
 use super::class::Class;
+use super::error::VerifyError;
 use super::excerpt::{Side, sides};
 use super::scan::{Scan, WithTraits, orphans_sql, traits_of_each_sql};
 use super::traits::{Fields, Traits, alias, joined_sql};
-use super::watch::Reading;
+use super::watch::{Reading, Step, Watch};
 
 /// The most projects that are shown for a class.
 pub const MAX_SAMPLE: u32 = 10_000;
@@ -104,19 +105,22 @@ pub(super) fn samples(
     connection: &mut AnyConnection,
     scan: &Scan,
     reading: &Reading,
+    watch: &Watch<'_>,
     size: u32,
     wanted: impl Fn(Class) -> bool,
-) -> Result<Vec<ClassSample>, DbError> {
+) -> Result<Vec<ClassSample>, VerifyError> {
     let size = size.min(MAX_SAMPLE);
     let mut samples = Vec::new();
     if size == 0 {
         return Ok(samples);
     }
     let classes: Vec<Class> = Class::ALL.into_iter().filter(|class| wanted(*class)).collect();
+    watch.enter(connection, Step::Sampling)?;
     let mut rare = rare(connection, scan, reading, size, &classes)?;
     for class in classes {
+        watch.enter(connection, Step::Sampling)?;
         let projects = match class.orphan_kind() {
-            Some(kind) if scan.orphans.of(kind) > 0 => orphans(connection, kind, size)?,
+            Some(kind) if scan.orphans.of(kind) > 0 => orphans(connection, kind, reading, size)?,
             Some(_) => Vec::new(),
             None => match rare.remove(&class) {
                 Some(found) => with_values(connection, class, &found)?,
@@ -200,13 +204,19 @@ pub(super) fn having_sql(traits: impl Iterator<Item = Traits>) -> Option<String>
     (!bits.is_empty()).then(|| format!("traits IN ({})", bits.join(", ")))
 }
 
-fn orphans(connection: &mut AnyConnection, kind: Kind, size: u32) -> Result<Vec<Sample>, DbError> {
+fn orphans(
+    connection: &mut AnyConnection,
+    kind: Kind,
+    reading: &Reading,
+    size: u32,
+) -> Result<Vec<Sample>, DbError> {
     #[derive(diesel::QueryableByName)]
     struct Orphan {
         #[diesel(sql_type = DbUuid)]
         id: ProjectId,
     }
-    let sql = format!("SELECT r.project_id AS id FROM {} ORDER BY 1 LIMIT {size}", orphans_sql(kind));
+    let sql =
+        format!("SELECT r.project_id AS id FROM {} ORDER BY 1 LIMIT {size}", orphans_sql(kind, reading));
     let found: Vec<Orphan> =
         diesel::sql_query(sql).load(connection).doing(format!("reading orphans of {}", kind.table()))?;
     let other = alias(kind.other());

@@ -101,7 +101,7 @@ pub(super) fn scan(
     let rows = per_kind(|kind| count(kind.table()))?;
     let orphans = per_kind(|kind| match rows.of(kind) - matched(&groups, kind) {
         0 => Ok(0),
-        _ => count(&orphans_sql(kind)),
+        _ => count(&orphans_sql(kind, reading)),
     })?;
     let projects = count(PARENT)?;
     let scan = Scan { groups, rows, orphans };
@@ -141,8 +141,9 @@ fn per_kind<E>(mut count: impl FnMut(Kind) -> Result<i64, E>) -> Result<PerKind,
 }
 
 /// SQL: the rows of `kind`'s table without a project; the alias is `r`. Ends in a WHERE clause.
-pub(super) fn orphans_sql(kind: Kind) -> String {
-    format!("{} r WHERE NOT EXISTS (SELECT 1 FROM {PARENT} p WHERE p.id = r.project_id)", kind.table())
+pub(super) fn orphans_sql(kind: Kind, reading: &Reading) -> String {
+    let (table, watched) = (kind.table(), reading.and_sql());
+    format!("{table} r WHERE NOT EXISTS (SELECT 1 FROM {PARENT} p WHERE p.id = r.project_id){watched}")
 }
 
 /// Projects that have a row of `kind`.

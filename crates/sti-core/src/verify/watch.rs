@@ -159,6 +159,11 @@ impl Reading {
         self.condition.map(|condition| format!(" WHERE {condition}")).unwrap_or_default()
     }
 
+    /// SQL: the condition behind others.
+    pub(super) fn and_sql(&self) -> String {
+        self.condition.map(|condition| format!(" AND {condition}")).unwrap_or_default()
+    }
+
     /// Does `work`, whose statements are cancelled as soon as the signal is set, until it comes back.
     pub(super) fn interruptible<T>(&self, interrupt: Option<&Interrupt<'_>>, work: impl FnOnce() -> T) -> T {
         let (Some(canceller), Some(interrupt)) = (self.canceller, interrupt) else { return work() };

@@ -1,18 +1,21 @@
 //! `sti-migrate drop-legacy`
 
 mod json;
+mod plan_file;
 mod report;
 mod sections;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Report as _, Target, digest};
 use sti_core::contract::{self, DropOptions, Outcome, Rehearsal, Retry, Waiver};
-use sti_core::db::{Access, ConnectError, connect};
+use sti_core::db::{Access, ConnectError, connect, dialect};
 use sti_core::metrics;
 
+use self::plan_file::PlanFile;
 use self::report::{DropReport, Stage};
 
 /// The longest value of `--max-lock`.
@@ -56,6 +59,10 @@ pub(crate) struct Options {
     /// another one.
     #[arg(long, value_name = "DIGEST", requires = "execute", value_parser = digest::parse)]
     confirm: Option<String>,
+    /// Write the plan to FILE too, as Markdown for a pull request that is not to be merged before the rollout is through.
+    /// An earlier plan there is replaced, any other file is not.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rehearse", "execute"])]
+    plan_out: Option<PathBuf>,
     /// Allow a gate to find up to COUNT projects, as in --waive stray-values=3. May be given once for each gate.
     #[arg(long = "waive", value_name = "GATE=COUNT")]
     waivers: Vec<Waiver>,
@@ -77,12 +84,21 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
     match (&options.confirm, options.rehearse) {
         (Some(digest), _) => execute(common, &target, &how, digest),
         (None, true) => rehearse(common, &target, &how),
-        (None, false) => show(common, &target, &how),
+        (None, false) => show(common, &target, &how, options.plan_out.as_deref()),
     }
 }
 
-fn show(common: &Common, target: &Target, how: &DropOptions) -> Answer {
-    let plan = contract::plan(&mut target.connect(Access::Read)?, how)?;
+fn show(common: &Common, target: &Target, how: &DropOptions, plan_out: Option<&Path>) -> Answer {
+    let plan_file = plan_out.map(PlanFile::at).transpose()?;
+    let mut connection = target.connect(Access::Read)?;
+    // Before the plan, so that its digest is not said to be good for longer than it is.
+    let at = dialect::clock(&mut connection)?;
+    let plan = contract::plan(&mut connection, how)?;
+    if let (Some(file), Some(path)) = (plan_file, plan_out) {
+        let report = DropReport::new(target, how, Stage::Shown(&plan));
+        file.write(&report, &plan, at, target.url.backend())?;
+        say(format_args!("the plan is in {}", path.display()));
+    }
     print(common, target, how, Stage::Shown(&plan))
 }
 

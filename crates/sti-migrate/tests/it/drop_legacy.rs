@@ -4,5 +4,6 @@ mod bad_input;
 mod connection_lost;
 mod kill;
 mod metrics;
+mod plan_out;
 pub(crate) mod rig;
 mod states;

@@ -26,6 +26,11 @@ pub(crate) fn snapshot(name: &str, database: Option<&TestDatabase>, command: &mu
     settings(database).bind(|| insta::assert_snapshot!(name, shown));
 }
 
+/// Compares a text that a command has written somewhere.
+pub(crate) fn snapshot_text(name: &str, database: &TestDatabase, text: &str) {
+    settings(Some(database)).bind(|| insta::assert_snapshot!(name, text));
+}
+
 /// Filters what differs from run to run, and names no place of this machine.
 fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     let mut settings = insta::Settings::clone_current();

@@ -29,6 +29,17 @@ struct Script {
     down: &'static str,
 }
 
+impl OurMigration {
+    /// The SQL that it runs on this backend.
+    #[must_use]
+    pub const fn up(&self, backend: super::super::url::Backend) -> &'static str {
+        match backend {
+            super::super::url::Backend::Postgres => self.postgres.up,
+            super::super::url::Backend::Sqlite => self.sqlite.up,
+        }
+    }
+}
+
 /// The entries of [`OURS`], each with its scripts of `migrations/{postgres,sqlite}/VERSION_NAME/`.
 macro_rules! ours {
     ($($version:literal $name:literal makes $tables:expr;)+) => {

@@ -20,6 +20,7 @@ use crate::probe::{Probe, Sabotage, Step};
 
 use super::super::scan::orphans_sql;
 use super::super::traits::{Scope, Traits, joined_sql, traits_sql};
+use super::super::watch::Reading;
 use super::change::{Change, ChangeCounts, Direction, needed};
 use super::pointers::{self, Pointer};
 use super::write::{self, Entry};
@@ -148,7 +149,7 @@ fn look(
         ),
         Work::Orphans(kind) => format!(
             "SELECT r.project_id AS id, CAST(0 AS bigint) AS traits FROM {} AND {}",
-            orphans_sql(kind),
+            orphans_sql(kind, &Reading::unwatched()),
             in_sql("r.project_id", ids)
         ),
     };

@@ -16,6 +16,7 @@ use crate::probe::Probe;
 use super::super::error::VerifyError;
 use super::super::scan::orphans_sql;
 use super::super::traits::{alias, joined_sql};
+use super::super::watch::Reading;
 use super::change::{ChangeCounts, Direction};
 use super::chunk::{self, Job, Undone, Work};
 use super::error::RepairError;
@@ -229,9 +230,10 @@ fn candidates(
             });
             (format!("SELECT p.id AS id FROM {} WHERE ({})", joined_sql(), of_kind.join(" OR ")), "p.id")
         }
-        Work::Orphans(kind) => {
-            (format!("SELECT r.project_id AS id FROM {}", orphans_sql(kind)), "r.project_id")
-        }
+        Work::Orphans(kind) => (
+            format!("SELECT r.project_id AS id FROM {}", orphans_sql(kind, &Reading::unwatched())),
+            "r.project_id",
+        ),
     };
     let found: Vec<Candidate> = diesel::sql_query(format!("{select}{}", here.page_sql(key, CHUNK)))
         .load(connection)

@@ -80,7 +80,8 @@ pub fn plan(
             changes.add(Change::ClearPointer, kind, pointers::count_own(connection, direction, kind)?);
             foreign.extend(pointers::foreign(connection, direction, kind)?);
         }
-        let samples = samples(connection, &scan, &reading, sample, |class| concerns(direction, class))?;
+        let samples =
+            samples(connection, &scan, &reading, &watch, sample, |class| concerns(direction, class))?;
         let digest = digest(&identity::identity(connection)?, direction, &changes);
         Ok(RepairPlan { direction, changes, left, samples, pointers: foreign, digest })
     })

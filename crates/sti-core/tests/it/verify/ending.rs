@@ -1,5 +1,6 @@
 //! A verification that is ended before it has its answer claims nothing, and says why.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
@@ -15,7 +16,7 @@ use sti_core::verify::{
 use super::rig::{SCHOOL, SCHOOL_ROW, migrate, open, project, row};
 
 both_backends! {
-    the_time_limit_ends_it, the_signal_ends_it, the_signal_ends_the_handing_over_of_ids,
+    the_time_limit_ends_it, the_time_limit_is_one_for_all_statements, the_signal_ends_it, the_signal_ends_the_handing_over_of_ids,
     a_limit_and_a_signal_that_are_not_needed_change_nothing,
 }
 
@@ -38,7 +39,7 @@ fn unfinished(result: Result<VerifyReport, VerifyError>) -> (Unfinished, Option<
 
 fn the_time_limit_ends_it(database: &TestDatabase) {
     some_projects(database);
-    let limit = Duration::from_millis(200);
+    let limit = Duration::from_millis(500);
     let late = |step| {
         if step == Step::Comparing {
             std::thread::sleep(limit * 2);
@@ -47,9 +48,26 @@ fn the_time_limit_ends_it(database: &TestDatabase) {
     let options = VerifyOptions { limit: Some(limit), progress: Some(&late), ..VerifyOptions::default() };
     let (why, doing) = unfinished(verify(&mut open(database, Access::Read), options));
     assert_eq!(why, Unfinished::TimeLimit(limit));
-    // PostgreSQL has had 200 ms for this small table, and is stopped before the next statement.
+    // PostgreSQL has had half a second for this small table, and is stopped before the next statement.
     let expected = database.either("", "comparing both sides of every project");
     assert_eq!(doing.unwrap_or_default(), expected);
+}
+
+fn the_time_limit_is_one_for_all_statements(database: &TestDatabase) {
+    some_projects(database);
+    let limit = Duration::from_secs(1);
+    let samplings = AtomicU32::new(0);
+    // Each class is a statement of its own, and a short one here.
+    let late = |step| {
+        if step == Step::Sampling && samplings.fetch_add(1, Ordering::SeqCst) == 2 {
+            std::thread::sleep(limit);
+        }
+    };
+    let options =
+        VerifyOptions { sample: 1, limit: Some(limit), progress: Some(&late), ..VerifyOptions::default() };
+    let (why, _) = unfinished(verify(&mut open(database, Access::Read), options));
+    assert_eq!(why, Unfinished::TimeLimit(limit));
+    assert!(samplings.into_inner() <= 3, "nothing begins when the time is over");
 }
 
 fn the_signal_ends_it(database: &TestDatabase) {
@@ -138,13 +156,17 @@ impl<'d> Waiting<'d> {
         options: VerifyOptions<'_>,
         meanwhile: impl FnOnce() + Send,
     ) -> (Unfinished, Option<String>) {
-        let result = std::thread::scope(|scope| {
+        self.ended(std::thread::scope(|scope| {
             scope.spawn(|| {
                 wait_until_it_waits(self.database, self.name);
                 meanwhile();
             });
             verify(&mut self.open(), options)
-        });
+        }))
+    }
+
+    /// How it ended; nothing may go on on the server.
+    fn ended(&self, result: Result<VerifyReport, VerifyError>) -> (Unfinished, Option<String>) {
         let left = format!("pg_stat_activity WHERE application_name = '{}' AND state = 'active'", self.name);
         assert_eq!(self.database.count(&left), 0, "nothing goes on on the server");
         unfinished(result)
@@ -159,7 +181,7 @@ fn the_server_ends_the_statement_when_the_time_is_over() {
     let waiting = Waiting::on(&database, "limited");
     let limit = Duration::from_secs(1);
     let options = VerifyOptions { limit: Some(limit), ..VerifyOptions::default() };
-    let (why, doing) = waiting.verify(options, || ());
+    let (why, doing) = waiting.ended(verify(&mut waiting.open(), options));
     assert_eq!((why, doing.as_deref()), (Unfinished::TimeLimit(limit), COMPARING));
 }
 
@@ -194,10 +216,10 @@ fn the_roles_own_limit_is_told_from_ours() {
     let database = TestDatabase::postgres();
     let waiting = Waiting::on(&database, "limited_role");
     let mut connection = waiting.open();
-    connection.batch_execute("SET statement_timeout = '100ms'").unwrap();
+    connection.batch_execute("SET statement_timeout = '1s'").unwrap();
     let error = verify(&mut connection, VerifyOptions::default()).unwrap_err();
     insta::assert_snapshot!(error, @"comparing both sides of every project took longer than the statement_timeout that this server has for this role: give it a time of its own (sti-verify --max-seconds N)");
-    let limit = Duration::from_millis(700);
+    let limit = Duration::from_millis(1500);
     let begun = std::time::Instant::now();
     let options = VerifyOptions { limit: Some(limit), ..VerifyOptions::default() };
     let (why, _) = unfinished(verify(&mut connection, options));

@@ -73,7 +73,7 @@ impl<'a> DropReport<'a> {
     }
 
     /// The command with the waivers and limits of this one, and `rest`.
-    fn command(&self, rest: &str) -> String {
+    pub(super) fn command(&self, rest: &str) -> String {
         format!("{} {rest}", self.command_waiving(&[])).trim_end().to_owned()
     }
 

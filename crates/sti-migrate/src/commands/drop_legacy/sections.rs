@@ -52,6 +52,15 @@ const fn word(verdict: Verdict) -> &'static str {
 
 /// What is there, what goes, who is connected, how to go back. Nothing where the tables could not be read.
 pub(super) fn consequences(document: Document, plan: &DropPlan, is_done: bool) -> Document {
+    let document = what_goes(document, plan, is_done);
+    if plan.counts.is_none() {
+        return document;
+    }
+    document.paragraph("To go back, in this order:").list(plan.way_back.iter().map(String::as_str))
+}
+
+/// What is there, what goes, who is connected.
+pub(super) fn what_goes(document: Document, plan: &DropPlan, is_done: bool) -> Document {
     let Some(counts) = &plan.counts else { return document };
     let mut table = Table::new(["projects", "non-draft", "draft", "subtype rows"]);
     for kind in [Some(Kind::School), Some(Kind::SelfStudy), None] {
@@ -80,7 +89,7 @@ pub(super) fn consequences(document: Document, plan: &DropPlan, is_done: bool) -
         ));
         document = sessions(document, plan);
     }
-    document.paragraph("To go back, in this order:").list(plan.way_back.iter().map(String::as_str))
+    document
 }
 
 fn sessions(document: Document, plan: &DropPlan) -> Document {
