@@ -122,10 +122,14 @@ impl Backend {
         }
     }
 
-    /// [`Self::begin_write`] and [`limit_transaction`] in one message to the server.
+    /// The beginning of a transaction over a range of keys: [`Self::begin_write`] and [`limit_transaction`] in one message
+    /// to the server. It reads by index, also where the server believes that reading the whole table is a little
+    /// cheaper: it would do that for every range, and the work would grow with the square of the table.
     pub(super) fn begin_limited(self, limits: Limits) -> String {
         match self {
-            Self::Postgres => format!("{}; {}", self.begin_write(), limits.set_local()),
+            Self::Postgres => {
+                format!("{}; {}; SET LOCAL enable_seqscan = off", self.begin_write(), limits.set_local())
+            }
             Self::Sqlite => self.begin_write().to_owned(),
         }
     }

@@ -124,6 +124,16 @@ impl Fault {
         }
     }
 
+    /// What [`Self::row_class`] answers.
+    pub const ROW_CLASSES: [&str; 6] = [
+        "check_violation",
+        "data_exception",
+        "exclusion_violation",
+        "foreign_key_violation",
+        "not_null_violation",
+        "unique_violation",
+    ];
+
     /// The kind of rule that a row broke, as PostgreSQL names it in its list of error codes; for [`Fault::Row`].
     #[must_use]
     pub const fn row_class(error: &Error) -> &'static str {

@@ -67,8 +67,8 @@ pub fn write_transaction_phased<T, E>(
     run(connection, begin, work)
 }
 
-/// [`write_transaction_phased`] under `limits`, which are told to the server together with BEGIN. Not inside a
-/// transaction.
+/// [`write_transaction_phased`] over a range of keys, under `limits`, which are told to the server together with BEGIN:
+/// whole tables are not read where there is an index. Not inside a transaction.
 ///
 /// # Errors
 /// [`Failed`].

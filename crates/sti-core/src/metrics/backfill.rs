@@ -9,7 +9,8 @@ use metrics::{counter, gauge, histogram};
 use super::catalogue::{
     BACKFILL, CHUNK_DURATION, CHUNK_PROJECTS, CONFLICTS, ELIGIBLE, ENDING, INFO, LAST_COMPLETION,
     LAST_DURATION, LAST_PROGRESS, LAST_SUCCESS, LAST_SUCCESS_TIMESTAMP, LEASES_TAKEN, OLDEST_LEASE,
-    PROCESSED, REMAINING, RETRIES, RUN_PROJECTS, RUNNING, SETBACKS, START, SWEEP, WAITED, WAITING,
+    PROCESSED, QUARANTINED, REMAINING, RETRIES, RUN_PROJECTS, RUNNING, SETBACKS, START, SWEEP, WAITED,
+    WAITING,
 };
 use super::now;
 use crate::backfill::{Backfill, BackfillError, Ending, LastRun, RunId, Totals};
@@ -91,6 +92,9 @@ impl MetricsObserver {
         }
         for kind in ["halved", "postponed", "lease_lost"] {
             counter!(SETBACKS.name, "kind" => kind).increment(0);
+        }
+        for class in Fault::ROW_CLASSES {
+            counter!(QUARANTINED.name, "class" => class).increment(0);
         }
         gauge!(OLDEST_LEASE.name).set(0.0);
         counter!(LEASES_TAKEN.name).increment(0);
@@ -216,12 +220,12 @@ impl Observer for MetricsObserver {
                 self.run().waits.entry(reason.kind()).or_default().show(reason.kind(), *waited, true);
             }
             Event::WaitingForServer { .. } => gauge!(WAITING.name, "reason" => SERVER).set(1.0),
+            Event::ProjectQuarantined { class, .. } => {
+                let known = Fault::ROW_CLASSES.into_iter().find(|known| known == class);
+                counter!(QUARANTINED.name, "class" => known.unwrap_or("data_exception")).increment(1);
+            }
             // The end is told by `ended`, which knows how it came.
-            // A project in quarantine is counted with its chunk.
-            Event::ProjectQuarantined { .. }
-            | Event::WaitingForLease { .. }
-            | Event::WorkerFailed { .. }
-            | Event::RunFinished { .. } => {}
+            Event::WaitingForLease { .. } | Event::WorkerFailed { .. } | Event::RunFinished { .. } => {}
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Our metrics, one constant each: the only place where their names, labels and helps are written.
 
+use crate::db::error::Fault;
+
 use super::metric::{Emitter, Label, Metric, MetricKind, MetricUnit, Values};
 use MetricKind::{Counter, Gauge, Histogram};
 use MetricUnit::{Count, Flag, Seconds, UnixTime};
@@ -27,6 +29,7 @@ pub const BACKFILL: &[&Metric] = &[
     &CHUNK_PROJECTS,
     &RETRIES,
     &SETBACKS,
+    &QUARANTINED,
     &LEASES_TAKEN,
     &OLDEST_LEASE,
     &WAITING,
@@ -211,6 +214,14 @@ pub const SETBACKS: Metric = ours(
     Count,
     &[one_of("kind", &["halved", "postponed", "lease_lost"])],
     "Chunks that were cut in two, put to the end of the sweep, or lost to another process",
+);
+/// Projects that the database refused.
+pub const QUARANTINED: Metric = ours(
+    "sti_backfill_quarantined_total",
+    Counter,
+    Count,
+    &[one_of("class", &Fault::ROW_CLASSES)],
+    "Projects that this process put into quarantine, by the rule that their row broke",
 );
 /// The oldest lease of the run.
 pub const OLDEST_LEASE: Metric = ours(

@@ -1,5 +1,6 @@
 //! The backfill, on both backends.
 
+mod cost;
 mod faults;
 mod fixture;
 mod interleaving;

@@ -41,6 +41,18 @@ fn a_project_that_leaves_the_quarantine_is_created_and_its_error_stays_counted()
 }
 
 #[test]
+fn quarantined_projects_are_told_by_the_rule_that_they_broke() {
+    let refused = |class: &str| Event::ProjectQuarantined {
+        project: sti_core::ProjectId::random(),
+        class: class.to_owned(),
+        message: "no".to_owned(),
+    };
+    let text = rendered(&["check_violation", "check_violation", "data_exception"].map(refused));
+    let told = |class| value(&text, &format!("sti_backfill_quarantined_total{{class=\"{class}\"}}"));
+    assert_eq!((told("check_violation"), told("data_exception"), told("unique_violation")), (2, 1, 0));
+}
+
+#[test]
 fn waits_are_told_while_they_last_and_added_up() {
     let seconds = Duration::from_secs;
     let reason = || ThrottleReason::NoStandby;
