@@ -9,7 +9,7 @@ use std::time::Duration;
 use sti_cli::answer::{EXIT_CODES, say};
 use sti_cli::{Answer, Common, Exit, Report as _, Target, digest};
 use sti_core::contract::{self, DropOptions, Outcome, Rehearsal, Retry, Waiver};
-use sti_core::db::{Access, ConnectError, connect};
+use sti_core::db::Access;
 use sti_core::metrics;
 
 use self::report::{DropReport, Stage};
@@ -91,9 +91,7 @@ fn rehearse(common: &Common, target: &Target, how: &DropOptions) -> Answer {
 }
 
 fn execute(common: &Common, target: &Target, how: &DropOptions, digest: &str) -> Answer {
-    let mut connector =
-        || -> Result<_, ConnectError> { connect(&target.url, Access::Write, target.command()) };
-    let outcome = contract::execute(&mut connector, how, digest, &mut tell)?;
+    let outcome = contract::execute(&mut target.connector(), how, digest, &mut tell)?;
     print(common, target, how, Stage::Drop(&outcome, digest))
 }
 
