@@ -19,7 +19,7 @@ use self::report::{BackOutReport, Stage};
 /// ENABLE_STI=false before: one in subtype mode shows empty fields where the rows are gone, and one in dual or subtype
 /// mode makes rows anew.
 ///
-/// To undo it: sti backfill.
+/// To undo it: ENABLE_STI=true sti backfill --include-drafts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Options {

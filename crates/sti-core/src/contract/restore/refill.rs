@@ -30,6 +30,9 @@ pub struct Refilled {
     /// Values that were in the columns already and that neither the archive nor the subtype row holds: somebody else
     /// wrote them after the columns had come back. They were left as they are.
     pub left: i64,
+    /// Archived values that came back although the subtype row has an empty field: the row was made after the drop, by
+    /// somebody who could not see them. The verification finds that both sides differ, and somebody decides.
+    pub beside_empty: i64,
 }
 
 impl Refilled {
@@ -40,6 +43,7 @@ impl Refilled {
         self.changed += chunk.changed;
         self.superseded += chunk.superseded;
         self.left += chunk.left;
+        self.beside_empty += chunk.beside_empty;
     }
 }
 

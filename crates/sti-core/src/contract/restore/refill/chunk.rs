@@ -149,6 +149,8 @@ fn count(connection: &mut AnyConnection, ids: &[ProjectId], job: &Job<'_>) -> Re
         superseded: i64,
         #[diesel(sql_type = BigInt)]
         left_alone: i64,
+        #[diesel(sql_type = BigInt)]
+        beside_empty: i64,
     }
     let backend = dialect::backend(connection);
     let row: Row = diesel::sql_query(sql::count(backend, job.event, ids))
@@ -161,6 +163,7 @@ fn count(connection: &mut AnyConnection, ids: &[ProjectId], job: &Job<'_>) -> Re
         changed: row.changed,
         superseded: row.superseded,
         left: row.left_alone,
+        beside_empty: row.beside_empty,
     })
 }
 
