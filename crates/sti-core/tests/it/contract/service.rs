@@ -85,7 +85,7 @@ impl Service {
         goes.id = ProjectId::random();
         repository.create(connection, &goes)?;
         repository.delete(connection, goes.id)?;
-        if round % STAYS != 0 {
+        if !round.is_multiple_of(STAYS) {
             return Ok(None);
         }
         let mut stays = new_school(0, "kept", "", &name);
