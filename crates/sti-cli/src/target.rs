@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect};
+use sti_core::db::{Access, AnyConnection, ConnectError, DatabaseUrl, connect};
 
 use crate::answer::Failure;
 use crate::stderr::say;
@@ -113,6 +113,12 @@ impl Target {
     /// Unreachable server, missing or unreadable file.
     pub fn connect(&self, access: Access) -> Result<AnyConnection, Failure> {
         Ok(connect(&self.url, access, &self.command)?)
+    }
+
+    /// Opens as many connections as are asked for, each for writing: for work that asks a fresh one what became of a
+    /// COMMIT whose answer was lost.
+    pub fn connector(&self) -> impl FnMut() -> Result<AnyConnection, ConnectError> + '_ {
+        || connect(&self.url, Access::Write, &self.command)
     }
 
     /// The command, as in `sti backfill`.

@@ -48,6 +48,7 @@ mod outcome;
 mod plan;
 pub mod purge;
 pub mod restore;
+pub(crate) mod session;
 mod waiver;
 
 pub use error::ContractError;
@@ -58,6 +59,7 @@ pub use options::DropOptions;
 pub use outcome::{Answer, Blocked, Dropped, Outcome, Refusal, Rehearsal};
 pub use plan::{DropPlan, LockEstimate, VALID};
 pub use restore::{finish, restore};
+pub use session::Unknown;
 pub use waiver::{BadWaiver, Waiver};
 
 pub use crate::expand::Retry;

@@ -10,7 +10,7 @@ use super::tools::Tools;
 use crate::failure::{Failure, workspace};
 
 /// Versions and the target, without any secret.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Environment {
     pub(super) began_at: String,
     /// Host and database, or file.

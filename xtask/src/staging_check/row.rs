@@ -18,8 +18,10 @@ pub(super) enum Verdict {
     Pass,
     /// Something else was found, or the step could not be carried through.
     Fail,
-    /// It had nothing to stand on, or was left out on purpose; the row says which.
+    /// It should have run and did not: it had nothing to stand on. The walk has not shown what it was to show.
     NotRun,
+    /// It was left out on purpose, or there is nothing in this database that it could work on.
+    LeftOut,
 }
 
 impl Verdict {
@@ -27,7 +29,8 @@ impl Verdict {
         match self {
             Self::Pass => "pass",
             Self::Fail => "FAIL",
-            Self::NotRun => "not run",
+            Self::NotRun => "NOT RUN",
+            Self::LeftOut => "left out",
         }
     }
 }
@@ -68,6 +71,8 @@ pub(super) struct Row {
 pub(super) enum Stop {
     /// Nothing to stand on.
     NotRun(String),
+    /// Not to be done here.
+    LeftOut(String),
     /// It could not be carried through.
     Failed(Failure),
 }
@@ -135,6 +140,12 @@ impl Row {
         self.checks.push(Check { what: what.into(), expected, found, holds });
     }
 
+    /// What was checked before the step ended without its end must hold all the same.
+    fn without(&mut self, why: String, verdict: Verdict) -> Verdict {
+        self.why = Some(why);
+        if self.checks.iter().all(|check| check.holds) { verdict } else { Verdict::Fail }
+    }
+
     /// Takes in how the step ended.
     pub(super) fn close(&mut self, ended: Result<(), Stop>, took: Duration) {
         self.took = took;
@@ -142,10 +153,8 @@ impl Row {
         self.verdict = match ended {
             Ok(()) if all_hold => Verdict::Pass,
             Ok(()) => Verdict::Fail,
-            Err(Stop::NotRun(why)) => {
-                self.why = Some(why);
-                if self.checks.iter().all(|check| check.holds) { Verdict::NotRun } else { Verdict::Fail }
-            }
+            Err(Stop::NotRun(why)) => self.without(why, Verdict::NotRun),
+            Err(Stop::LeftOut(why)) => self.without(why, Verdict::LeftOut),
             Err(Stop::Failed(failure)) => {
                 self.why = Some(failure.to_string());
                 Verdict::Fail

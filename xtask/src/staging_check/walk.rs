@@ -9,7 +9,7 @@ use super::everything::Everything;
 use super::place::Place;
 use super::plant::{Planted, When};
 use super::report::terminal;
-use super::row::Row;
+use super::row::{Row, Stop};
 use super::service::Service;
 use super::steps::Step;
 use super::tools::{Ran, Tools};
@@ -61,6 +61,20 @@ pub(super) struct BeforeDrop {
 impl Walk {
     pub(super) fn database(&self) -> &Database {
         self.place.database()
+    }
+
+    /// A step finds nothing to work on. Real rows may be so; the sample is made so that there is something.
+    pub(super) fn nothing_to_do(&self, why: &str) -> Stop {
+        let why = why.to_owned();
+        if self.place.is_real() { Stop::LeftOut(why) } else { Stop::NotRun(why) }
+    }
+
+    /// The legacy columns are there although they should have been dropped: on purpose, or something failed before.
+    pub(super) fn no_drop(&self) -> Stop {
+        if self.place.may_drop() {
+            return Stop::NotRun("the legacy columns were not dropped".to_owned());
+        }
+        Stop::LeftOut("on purpose: the drop is only rehearsed without --allow-destructive".to_owned())
     }
 
     /// Goes through `steps`; tells each row as soon as it stands.

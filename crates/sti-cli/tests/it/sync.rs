@@ -20,8 +20,8 @@ fn the_triggers_stand_for_the_flag_if_all_of_them_are_there() {
          VALUES (gen_random_uuid(), 'p', 'school', false, now(), now(), 1)",
     );
     let url = DatabaseUrl::parse(database.url()).unwrap();
-    let mut connection = connect(&url, Access::Write, "test").unwrap();
-    install(&mut connection, Attempts::default(), &mut |_| {}).unwrap();
+    let mut connector = || connect(&url, Access::Write, "test");
+    install(&mut connector, Attempts::default(), &mut |_| {}).unwrap();
 
     database.execute("ALTER TABLE projects_project DISABLE TRIGGER sti_sync_update");
     let (exit, said) = backfill(&database);
@@ -30,7 +30,7 @@ fn the_triggers_stand_for_the_flag_if_all_of_them_are_there() {
     assert!(said.contains("And sync triggers are there and not as they should be"), "{said}");
     assert_eq!(database.count("projects_schoolproject"), 0);
 
-    install(&mut connection, Attempts::default(), &mut |_| {}).unwrap();
+    install(&mut connector, Attempts::default(), &mut |_| {}).unwrap();
     let (exit, said) = backfill(&database);
     assert_eq!(exit, Some(0), "{said}");
     let told = "ENABLE_STI is off here; the sync triggers carry over what is written to the legacy columns meanwhile";

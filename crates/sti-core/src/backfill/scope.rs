@@ -25,6 +25,15 @@ impl Scope {
         matches!(self, Self::All)
     }
 
+    /// The command that backfills it live, as it works when it is typed: the flag may be off in that terminal.
+    #[must_use]
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::NonDraft => "ENABLE_STI=true sti backfill",
+            Self::All => "ENABLE_STI=true sti backfill --include-drafts",
+        }
+    }
+
     pub(super) const fn of(include_drafts: bool) -> Self {
         if include_drafts { Self::All } else { Self::NonDraft }
     }

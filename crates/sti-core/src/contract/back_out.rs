@@ -7,9 +7,10 @@
 mod chunk;
 mod plan;
 
+use super::session::{self, Session, Unknown};
 use crate::db::dialect::{self, Limits, LockHolder};
 use crate::db::error::{Doing as _, Fault};
-use crate::db::{AnyConnection, DbError, Failed, retry};
+use crate::db::{AnyConnection, ConnectError, DbError, retry};
 use crate::keyset::Keyset;
 use crate::models::{Kind, PerKind, ProjectId};
 use crate::probe::Probe;
@@ -63,17 +64,20 @@ pub enum BackOutError {
         /// What the database said.
         source: DbError,
     },
-    /// The connection was lost at the COMMIT of a chunk.
+    /// The COMMIT of a chunk got no clear answer, and the database could not say what became of it.
     #[error(
-        "the connection was lost at COMMIT ({source}); deleted before: {} rows, and either one chunk more or not: \
-         plan it again to see what is left", deleted.total()
+        "no clear answer to COMMIT ({}), and what became of it is not known ({}); deleted before: {} rows, and either \
+         one chunk more or not: plan it again to see what is left", unknown.source, unknown.seen, deleted.total()
     )]
     Unknown {
         /// Rows that were deleted before.
         deleted: PerKind,
-        /// What the database said.
-        source: DbError,
+        /// What was said, and what was seen.
+        unknown: Unknown,
     },
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// A row changed although it was locked.
     #[error("a chunk was to delete {expected} rows and deleted {found}; it was rolled back, run it again")]
     Interfered {
@@ -101,14 +105,21 @@ impl From<diesel::result::Error> for BackOutError {
 /// Each chunk is a transaction that keeps other `sti-migrate`s out, locks its projects and their subtype rows in the
 /// order of their ids, and looks again. A run of the backfill that is not at work is given up first.
 ///
+/// Where the answer to a COMMIT is lost, a fresh connection of `connector` asks what became of the chunk.
+///
 /// # Errors
 /// [`BackOutError`]. Rows that were deleted before stay deleted: the legacy columns hold what they held.
-pub fn execute(connection: &mut AnyConnection, options: &BackOutOptions) -> Result<BackOut, BackOutError> {
-    let plan = Box::new(plan(connection)?);
+pub fn execute(
+    connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
+    options: &BackOutOptions,
+) -> Result<BackOut, BackOutError> {
+    let session = &mut Session::open(connector)?;
+    let plan = Box::new(plan(session.connection())?);
     if !plan.blockers.is_empty() || plan.digest != options.confirm {
         return Ok(BackOut::Refused(plan));
     }
-    let lock = dialect::lock_limit(connection, chunk::LOCK_LIMIT).doing("reading deadlock_timeout")?;
+    let lock =
+        dialect::lock_limit(session.connection(), chunk::LOCK_LIMIT).doing("reading deadlock_timeout")?;
     let job = Job {
         limits: Limits { lock, statement: chunk::STATEMENT_LIMIT },
         pointers: plan.pointers.clone(),
@@ -116,12 +127,12 @@ pub fn execute(connection: &mut AnyConnection, options: &BackOutOptions) -> Resu
     };
     let mut done =
         BackedOut { plan, deleted: PerKind::default(), left: PerKind::default(), stopped_by: None };
-    done.one(connection, &job, None)?;
+    done.one(session, &job, None)?;
     for kind in Kind::ALL {
-        done.walk(connection, &job, kind)?;
+        done.walk(session, &job, kind)?;
     }
     for kind in Kind::ALL {
-        done.left.add(kind, crate::db::catalog::count(connection, kind.table())?);
+        done.left.add(kind, crate::db::catalog::count(session.connection(), kind.table())?);
     }
     Ok(BackOut::Done(done))
 }
@@ -133,17 +144,12 @@ impl BackedOut {
         self.left.total() == 0 && self.stopped_by.is_none()
     }
 
-    fn walk(
-        &mut self,
-        connection: &mut AnyConnection,
-        job: &Job<'_>,
-        kind: Kind,
-    ) -> Result<(), BackOutError> {
+    fn walk(&mut self, session: &mut Session<'_>, job: &Job<'_>, kind: Kind) -> Result<(), BackOutError> {
         let mut walk = Some(Keyset::from_start());
         while let Some(here) = walk.filter(|_| self.stopped_by.is_none()) {
-            let ids = chunk::next(connection, kind, here)?;
+            let ids = chunk::next(session.connection(), kind, here)?;
             if !ids.is_empty() {
-                self.one(connection, job, Some((kind, &ids)))?;
+                self.one(session, job, Some((kind, &ids)))?;
             }
             walk = here.behind(ids, chunk::CHUNK);
         }
@@ -153,36 +159,38 @@ impl BackedOut {
     /// One chunk; without one, the transaction that gives up the run.
     fn one(
         &mut self,
-        connection: &mut AnyConnection,
+        session: &mut Session<'_>,
         job: &Job<'_>,
         chunk: Option<(Kind, &[ProjectId])>,
     ) -> Result<(), BackOutError> {
         let mut retried = 0;
         loop {
-            let source: DbError = match chunk::run(connection, job, chunk) {
+            let (source, lost) = match chunk::run(session, job, chunk) {
                 Ok(deleted) => {
                     if let Some((kind, _)) = chunk {
                         self.deleted.add(kind, deleted);
                     }
                     return Ok(());
                 }
-                Err(Failed::Body(Undone::Blocked(blocker))) => {
+                Err(session::Undone::Work(Undone::Blocked(blocker))) => {
                     self.stopped_by = Some(blocker);
                     return Ok(());
                 }
-                Err(Failed::Body(Undone::Interfered { expected, found })) => {
+                Err(session::Undone::Work(Undone::Interfered { expected, found })) => {
                     return Err(BackOutError::Interfered { expected, found });
                 }
-                Err(Failed::Commit(error)) if Fault::of(&error) == Fault::ConnectionLost => {
-                    return Err(BackOutError::Unknown { deleted: self.deleted, source: error.into() });
+                Err(session::Undone::Unknown(unknown)) => {
+                    return Err(BackOutError::Unknown { deleted: self.deleted, unknown });
                 }
-                Err(Failed::Body(Undone::Database(error))) => error,
-                Err(Failed::Begin(error) | Failed::Commit(error)) => error.into(),
+                Err(session::Undone::Work(Undone::Database(error)) | session::Undone::Database(error)) => {
+                    (error, false)
+                }
+                Err(session::Undone::Lost(error)) => (error, true),
             };
             let passes =
                 matches!(source.fault(), Fault::Transient | Fault::LockTimeout | Fault::StatementTimeout);
-            if !passes || retried >= retry::RETRIES {
-                let holders = if passes { chunk::holders(connection)? } else { Vec::new() };
+            if !(passes || lost) || retried >= retry::RETRIES {
+                let holders = if passes { chunk::holders(session.connection())? } else { Vec::new() };
                 return Err(BackOutError::Stopped { deleted: self.deleted, holders, source });
             }
             retried += 1;

@@ -33,16 +33,20 @@ pub(super) fn confirm(
     connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     event: &Recorded,
 ) -> Seen {
+    let seen = until_answered(|| {
+        let mut connection = connector().map_err(|error| error.to_string())?;
+        ask(&mut connection, event).map_err(|error| error.to_string())
+    });
+    seen.unwrap_or_else(|error| Seen::Unclear(format!("the database could not be asked: {error}")))
+}
+
+/// Asks until there is an answer, [`TRIES`] times with rests in between; else gives the last error.
+pub(super) fn until_answered<T>(mut ask: impl FnMut() -> Result<T, String>) -> Result<T, String> {
     let mut attempt = 1;
     loop {
-        let seen =
-            connector().map_err(ContractError::from).and_then(|mut connection| ask(&mut connection, event));
-        match seen {
-            Ok(seen) => return seen,
-            Err(error) if attempt == TRIES => {
-                return Seen::Unclear(format!("the database could not be asked: {error}"));
-            }
-            Err(_) => std::thread::sleep(retry::rest(attempt)),
+        match ask() {
+            Err(_) if attempt < TRIES => std::thread::sleep(retry::rest(attempt)),
+            answer => return answer,
         }
         attempt += 1;
     }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Retry;
+use super::session::{self, Became, Session, Unknown};
 use crate::db::dialect::{self, Against, Limits, LockHolder};
 use crate::db::error::{Doing as _, Fault};
-use crate::db::{AnyConnection, DbError, Failed, retry, write_transaction_phased};
+use crate::db::{AnyConnection, DbError, retry};
 use crate::expand::TABLES;
 
 /// The longest run of one statement under the locks: they change the catalogue, and no rows.
@@ -53,53 +54,60 @@ impl Tables {
 pub(crate) enum Undone<E> {
     /// The locks were not to be had.
     Locked { attempts: u32, holders: Vec<LockHolder>, source: DbError },
-    /// The connection was lost at COMMIT.
-    Unknown(DbError),
+    /// COMMIT got no clear answer, and what became of it could not be found out.
+    Unknown(Unknown),
     /// What the work itself says, or the database.
     Failed(E),
 }
 
 /// Runs `work` in a write transaction that first takes the lock against other `sti-migrate`s and those on `tables`;
-/// an attempt that fails for a lock is rolled back, `tell` hears of it, and it is tried again after a rest. Gives
-/// what `work` gives, and the number of the attempt.
+/// an attempt that fails for a lock, or whose COMMIT is lost and did not happen, is rolled back, `tell` hears of it, and
+/// it is tried again after a rest. Gives what `work` gives, and the number of the attempt.
+///
+/// `became` looks for what `work` would have left behind, if COMMIT got no clear answer; nobody is at work then.
 pub(crate) fn under_locks<T, E: From<DbError> + AsDbError>(
-    connection: &mut AnyConnection,
+    session: &mut Session<'_>,
     tables: Tables,
     limits: Attempts,
     tell: &mut dyn FnMut(&Retry),
     mut work: impl FnMut(&mut AnyConnection) -> Result<T, E>,
+    became: impl Fn(&mut AnyConnection, &T) -> Result<Became, DbError>,
 ) -> Result<(T, u32), Undone<E>> {
     let failed = |error: DbError| Undone::Failed(error.into());
-    let lock = dialect::lock_limit(connection, limits.lock_timeout)
+    let lock = dialect::lock_limit(session.connection(), limits.lock_timeout)
         .doing("reading deadlock_timeout")
         .map_err(failed)?;
     let attempts = limits.attempts.max(1);
     let mut attempt = 1;
     loop {
-        let done = write_transaction_phased(connection, |connection| {
-            dialect::limit_transaction(connection, Limits { lock, statement: STATEMENT })
-                .doing("setting the limits of the transaction")?;
-            dialect::lock_schema(connection).doing("waiting for another sti-migrate")?;
-            lock_tables(connection, tables)?;
-            work(connection)
-        });
-        let error = match done {
+        let done = session.transaction(
+            |connection| {
+                dialect::limit_transaction(connection, Limits { lock, statement: STATEMENT })
+                    .doing("setting the limits of the transaction")?;
+                dialect::lock_schema(connection).doing("waiting for another sti-migrate")?;
+                lock_tables(connection, tables)?;
+                work(connection)
+            },
+            |connection, value| {
+                dialect::lock_schema(connection).doing("waiting for the end of the session that was lost")?;
+                became(connection, value)
+            },
+        );
+        let (error, lost): (E, bool) = match done {
             Ok(value) => return Ok((value, attempt)),
-            Err(Failed::Commit(error)) if Fault::of(&error) == Fault::ConnectionLost => {
-                return Err(Undone::Unknown(DbError { doing: "committing".to_owned(), source: error }));
-            }
-            Err(Failed::Begin(source) | Failed::Commit(source)) => {
-                E::from(DbError { doing: "running the transaction".to_owned(), source })
-            }
-            Err(Failed::Body(error)) => error,
+            Err(session::Undone::Unknown(unknown)) => return Err(Undone::Unknown(unknown)),
+            Err(session::Undone::Work(error)) => (error, false),
+            Err(session::Undone::Database(error)) => (error.into(), false),
+            Err(session::Undone::Lost(error)) => (error.into(), true),
         };
-        let passes = error
-            .as_db_error()
-            .is_some_and(|error| matches!(error.fault(), Fault::LockTimeout | Fault::Transient));
+        let passes = lost
+            || error
+                .as_db_error()
+                .is_some_and(|error| matches!(error.fault(), Fault::LockTimeout | Fault::Transient));
         if !passes {
             return Err(Undone::Failed(error));
         }
-        let holders = dialect::lock_holders(connection, &TABLES, tables.against())
+        let holders = dialect::lock_holders(session.connection(), &TABLES, tables.against())
             .doing("asking who holds the locks")
             .map_err(failed)?;
         if attempt == attempts {

@@ -4,8 +4,8 @@
 //! drop its archive is the only copy of what no subtype row holds. Even then it may hold values that are nowhere else
 //! any more (of projects that were deleted, and values that were changed since): the plan counts them.
 
-use diesel::RunQueryDsl as _;
 use diesel::sql_types::BigInt;
+use diesel::{OptionalExtension as _, RunQueryDsl as _};
 use sha2::{Digest as _, Sha256};
 
 use super::digest::{VERSION, short};
@@ -13,10 +13,13 @@ use super::event::DropEvent;
 use super::locks::{AsDbError, Attempts, Tables, Undone, under_locks};
 use super::restore::state::recorded;
 use super::restore::triggers::{self, Installed};
+use super::session::{Became, Session, Unknown};
 use crate::db::dialect::{self, LockHolder};
-use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, DbError, catalog, identity, read_snapshot};
+use crate::db::error::{Doing as _, Fault};
+use crate::db::sql_types::DbUuid;
+use crate::db::{AnyConnection, ConnectError, DbError, catalog, identity, read_snapshot};
 use crate::mapping::{LEGACY_COLUMNS, PARENT};
+use crate::models::ProjectId;
 
 /// Rows that go in one transaction.
 const CHUNK: u32 = 10_000;
@@ -95,11 +98,23 @@ pub enum PurgeError {
         /// What the database said.
         source: DbError,
     },
-    /// The connection was lost at a COMMIT.
+    /// A COMMIT got no clear answer, and the database could not say what became of it.
     #[error(
-        "the connection was lost at COMMIT ({0}): rows are gone, or some are left; plan it again to see how many"
+        "no clear answer to COMMIT ({}), and what became of it is not known ({}): rows are gone, or some are left; plan \
+         it again to see how many", .0.source, .0.seen
     )]
-    Unknown(DbError),
+    Unknown(Unknown),
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The database failed in a way that passes; the rows that were deleted before stay deleted.
+    #[error("{source}; stopped after {deleted} rows: plan it again, to see what is left")]
+    Interrupted {
+        /// Rows that were deleted.
+        deleted: i64,
+        /// What the database said.
+        source: DbError,
+    },
     /// Whatever the database says.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -177,33 +192,55 @@ pub fn plan(connection: &mut AnyConnection, event: i64) -> Result<PurgePlan, Pur
 /// Deletes the archive of drop `event`, if `confirm` is the digest of the plan of now; chunk by chunk, each in a
 /// transaction that keeps other `sti-migrate`s out and asks again whether it may.
 ///
+/// Where the answer to a COMMIT is lost, a fresh connection of `connector` asks what became of the chunk.
+///
 /// # Errors
 /// [`PurgeError`]. Rows that were deleted before stay deleted; a new plan shows what is left.
-pub fn execute(connection: &mut AnyConnection, event: i64, confirm: &str) -> Result<Purge, PurgeError> {
-    let plan = Box::new(plan(connection, event)?);
+pub fn execute(
+    connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
+    event: i64,
+    confirm: &str,
+) -> Result<Purge, PurgeError> {
+    let mut session = Session::open(connector)?;
+    let plan = Box::new(plan(session.connection(), event)?);
     if plan.refusal.is_some() || plan.digest != confirm {
         return Ok(Purge::Refused(plan));
     }
     let mut deleted = 0;
     loop {
-        let chunk = under_locks(connection, Tables::None, Attempts::default(), &mut |_| {}, |connection| {
-            delete(connection, event)
-        });
+        let work = |connection: &mut AnyConnection| delete(connection, event);
+        let became = |connection: &mut AnyConnection, chunk: &Option<Chunk>| match chunk {
+            Some(Chunk { first: Some(first), .. }) => {
+                Ok(Became::done_if(self::first(connection, event)? != Some(*first)))
+            }
+            _ => Ok(Became::Done),
+        };
+        let chunk = under_locks(&mut session, Tables::None, Attempts::default(), &mut |_| {}, work, became);
         match chunk {
-            Ok((Some(0), _)) => return Ok(Purge::Done { plan, deleted }),
-            Ok((Some(rows), _)) => deleted += rows,
+            Ok((Some(Chunk { rows: 0, .. }), _)) => return Ok(Purge::Done { plan, deleted }),
+            Ok((Some(Chunk { rows, .. }), _)) => deleted += rows,
             Ok((None, _)) => return Err(PurgeError::Overtaken { deleted }),
             Err(Undone::Locked { holders, source, .. }) => {
                 return Err(PurgeError::Locked { deleted, holders, source });
             }
-            Err(Undone::Unknown(source)) => return Err(PurgeError::Unknown(source)),
+            Err(Undone::Unknown(unknown)) => return Err(PurgeError::Unknown(unknown)),
+            Err(Undone::Failed(PurgeError::Db(source))) if source.fault() == Fault::ConnectionLost => {
+                return Err(PurgeError::Interrupted { deleted, source });
+            }
             Err(Undone::Failed(error)) => return Err(error),
         }
     }
 }
 
+/// What one transaction deleted: the lowest ids that were there.
+struct Chunk {
+    rows: i64,
+    /// The lowest.
+    first: Option<ProjectId>,
+}
+
 /// Deletes one chunk; `None` if that is not allowed any more.
-fn delete(connection: &mut AnyConnection, event: i64) -> Result<Option<i64>, PurgeError> {
+fn delete(connection: &mut AnyConnection, event: i64) -> Result<Option<Chunk>, PurgeError> {
     let all = recorded(connection)?;
     let Some(found) = all.iter().find(|found| found.id == event) else {
         return Err(PurgeError::NoSuchEvent { event });
@@ -212,6 +249,7 @@ fn delete(connection: &mut AnyConnection, event: i64) -> Result<Option<i64>, Pur
     if refusal(connection, &all, found, complete)?.is_some() {
         return Ok(None);
     }
+    let first = first(connection, event)?;
     let rows = diesel::sql_query(format!(
         "DELETE FROM sti_legacy_archive WHERE event_id = $1 AND project_id IN \
          (SELECT project_id FROM sti_legacy_archive WHERE event_id = $2 ORDER BY project_id LIMIT {CHUNK})"
@@ -220,7 +258,23 @@ fn delete(connection: &mut AnyConnection, event: i64) -> Result<Option<i64>, Pur
     .bind::<BigInt, _>(event)
     .execute(connection)
     .doing("deleting rows of sti_legacy_archive")?;
-    Ok(Some(i64::try_from(rows).unwrap_or(i64::MAX)))
+    Ok(Some(Chunk { rows: i64::try_from(rows).unwrap_or(i64::MAX), first }))
+}
+
+/// The lowest id in the archive of drop `event`.
+fn first(connection: &mut AnyConnection, event: i64) -> Result<Option<ProjectId>, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = DbUuid)]
+        project_id: ProjectId,
+    }
+    let sql = "SELECT project_id FROM sti_legacy_archive WHERE event_id = $1 ORDER BY project_id LIMIT 1";
+    let row: Option<Row> = diesel::sql_query(sql)
+        .bind::<BigInt, _>(event)
+        .get_result(connection)
+        .optional()
+        .doing("reading the first row of sti_legacy_archive")?;
+    Ok(row.map(|row| row.project_id))
 }
 
 fn columns_are_there(connection: &mut AnyConnection) -> Result<bool, DbError> {

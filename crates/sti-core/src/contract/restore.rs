@@ -26,9 +26,10 @@ pub use super::Retry;
 use super::archive::archived;
 use super::event::DropEvent;
 pub use super::locks::Attempts;
+use super::session::Session;
 use crate::backfill::{ChunkSize, StopSignal};
 use crate::db::sql_types::Timestamp;
-use crate::db::{AnyConnection, catalog};
+use crate::db::{AnyConnection, ConnectError, catalog};
 use crate::mapping::PARENT;
 use crate::models::ProjectId;
 use crate::probe::Probe;
@@ -172,13 +173,26 @@ pub struct Restored {
 /// (ACCESS EXCLUSIVE on the three tables, waited for [`Attempts::lock_timeout`] at most); each chunk locks its
 /// projects FOR NO KEY UPDATE in the order of their ids.
 ///
+/// Where the answer to a COMMIT is lost, a fresh connection of `connector` asks the catalogue and the event what became
+/// of that step, and the restore goes on behind it.
+///
 /// # Errors
 /// [`RestoreError`]. What was committed before stays; the same call goes on behind it.
 pub fn restore(
-    connection: &mut AnyConnection,
+    connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     options: &RestoreOptions,
     tell: &mut dyn FnMut(&RestoreEvent),
 ) -> Result<Restoration, RestoreError> {
+    let mut session = Session::open(connector)?;
+    step_by_step(&mut session, options, tell).map_err(RestoreError::sorted)
+}
+
+fn step_by_step(
+    session: &mut Session<'_>,
+    options: &RestoreOptions,
+    tell: &mut dyn FnMut(&RestoreEvent),
+) -> Result<Restoration, RestoreError> {
+    let connection = session.connection();
     let state = State::look(connection)?;
     let event = match state.next()? {
         Next::Nothing => return Ok(Restoration::NothingDropped),
@@ -194,12 +208,13 @@ pub fn restore(
             return Ok(Restoration::ArchiveIncomplete { event: event.id, expected, found });
         }
     }
-    let began = begin::begin(connection, options.locks, &mut |retry| {
+    let began = begin::begin(session, options.locks, &mut |retry| {
         tell(&RestoreEvent::Retried(retry.clone()));
     })?;
     if let Some(began) = &began {
         tell(&RestoreEvent::Began(began.clone()));
     }
+    let connection = session.connection();
     // After the first step: it may have put the cursor back.
     let event = match State::look(connection)?.next()? {
         Next::Refill(event) => event,
@@ -214,7 +229,7 @@ pub fn restore(
     };
     let projects = catalog::count(connection, PARENT)?;
     tell(&RestoreEvent::Refilling { after: event.refilled_through, projects });
-    let (refilled, end) = refill::refill(connection, &event, options, tell)?;
+    let (refilled, end) = refill::refill(session, &event, options, tell)?;
     let restored = Restored {
         event: event.id,
         archived: event.archived,
@@ -227,7 +242,7 @@ pub fn restore(
         return Ok(Restoration::Stopped(restored));
     }
     tell(&RestoreEvent::Verifying);
-    settle::settle(connection, restored, options)
+    settle::settle(session, restored, options)
 }
 
 /// Refuses where triggers would carry the legacy columns, empty as they come back, over to the subtype rows.

@@ -3,6 +3,9 @@
 use super::fit::LegacyColumns;
 use crate::backfill::{LastRun, RunState, Scope};
 
+const LIVE: &str = Scope::NonDraft.command();
+const LIVE_WITH_DRAFTS: &str = Scope::All.command();
+
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
@@ -58,9 +61,9 @@ impl NextStep {
         let drafts = matches!(run, Some(LastRun { scope: Scope::All, .. }));
         match self {
             Self::Mend | Self::Up => &["sti-migrate up --dry-run", "sti-migrate up"],
-            Self::DryRun => &["sti backfill --dry-run", "sti backfill"],
-            Self::Resume | Self::RunAgain if drafts => &["sti backfill --include-drafts"],
-            Self::Resume | Self::RunAgain => &["sti backfill"],
+            Self::DryRun => &["sti backfill --dry-run", LIVE],
+            Self::Resume | Self::RunAgain if drafts => &[LIVE_WITH_DRAFTS],
+            Self::Resume | Self::RunAgain => &[LIVE],
             Self::Verify => &["sti-verify"],
             Self::Nothing => &[],
         }

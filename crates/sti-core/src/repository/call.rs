@@ -88,7 +88,12 @@ impl ProjectRepository {
         }
         self.refuse_frozen_isolation(connection, write, &view)?;
         self.surviving(connection, view, |connection, view| {
-            write_transaction_phased(connection, |connection| work(connection, view)).map_err(stopped)
+            write_transaction_phased(connection, |connection| {
+                let written = work(connection, view)?;
+                self.still_holds(connection, view)?;
+                Ok(written)
+            })
+            .map_err(stopped)
         })
         .map_err(|error| match write {
             Write::Upsert => error,
@@ -143,6 +148,18 @@ impl ProjectRepository {
     fn view(&self, connection: &mut AnyConnection) -> Result<View, RepositoryError> {
         let (facts, due) = self.facts.last();
         if due { self.look(connection) } else { Ok(View { facts, sides: facts.sides(self.mode) }) }
+    }
+
+    /// A write of the subtype row alone that had to wait for a lock may have outlasted the time in which the columns
+    /// that are back must be noticed, and the triggers of the restore with it. So its view is asked for again when the
+    /// row is written: from here to COMMIT nobody can take the triggers away.
+    fn still_holds(&self, connection: &mut AnyConnection, view: &View) -> Result<(), Stop> {
+        if view.sides != Sides::SubtypeOnly {
+            return Ok(());
+        }
+        let (facts, due) = self.facts.last();
+        let facts = if due { self.look(connection)?.facts } else { facts };
+        if facts == view.facts { Ok(()) } else { Err(Stop::Stale) }
     }
 
     fn look(&self, connection: &mut AnyConnection) -> Result<View, RepositoryError> {

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::contract::locks::{AsDbError, Undone};
-use crate::db::DbError;
+use crate::contract::session::Unknown;
 use crate::db::dialect::{LockHolder, Obstacle};
+use crate::db::{ConnectError, DbError};
 use crate::expand::Misfit;
 
 /// Why the triggers are not made here. Its text names what is in the way.
@@ -82,12 +83,16 @@ pub enum SyncError {
         /// What the database said.
         source: DbError,
     },
-    /// The connection was lost at COMMIT.
+    /// COMMIT got no clear answer, and nobody could be asked what became of it.
     #[error(
-        "the connection was lost at COMMIT, so it happened, wholly, or it did not ({0}): `sti-migrate sync status` \
-         tells; the same command again is safe"
+        "no clear answer to COMMIT ({}), so it happened, wholly, or it did not ({}): `sti-migrate sync status` tells; \
+         the same command again is safe",
+        .0.source, .0.seen
     )]
-    Unknown(DbError),
+    Unknown(Unknown),
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// What was made is not as it should be. It was rolled back.
     #[error("what was made is not as expected, and was rolled back: {}", .0.join("; "))]
     Unexpected(Vec<String>),
@@ -110,7 +115,7 @@ impl From<Undone<Self>> for SyncError {
     fn from(undone: Undone<Self>) -> Self {
         match undone {
             Undone::Locked { attempts, holders, source } => Self::Locked { attempts, holders, source },
-            Undone::Unknown(source) => Self::Unknown(source),
+            Undone::Unknown(unknown) => Self::Unknown(unknown),
             Undone::Failed(error) => error,
         }
     }

@@ -8,10 +8,11 @@ use super::sql::{Places, Trigger};
 use super::status::{self, Installed, SyncStatus};
 use crate::contract::locks::{Attempts, Tables, under_locks};
 use crate::contract::restore;
+use crate::contract::session::{Became, Session};
 use crate::db::catalog;
 use crate::db::dialect::{self, Against};
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, Backend, DbError};
+use crate::db::{AnyConnection, Backend, ConnectError, DbError};
 use crate::expand::{self, LegacyColumns, Retry, TABLES};
 use crate::mapping::PARENT;
 
@@ -38,26 +39,35 @@ pub enum Install {
 /// So whatever was written without the triggers is committed before they are there, and a backfill that begins
 /// afterwards sees it.
 ///
+/// Where the answer to COMMIT is lost, a fresh connection of `connector` looks whether they are there.
+///
 /// # Errors
 /// [`SyncError`]. Nothing was changed then, but for [`SyncError::Unknown`].
 pub fn install(
-    connection: &mut AnyConnection,
+    connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     locks: Attempts,
     tell: &mut dyn FnMut(&Retry),
 ) -> Result<Install, SyncError> {
-    if dialect::backend(connection) == Backend::Sqlite {
+    let mut session = Session::open(connector)?;
+    if dialect::backend(session.connection()) == Backend::Sqlite {
         return Err(SyncError::PostgresOnly);
     }
-    refuse_others(connection)?;
+    refuse_others(session.connection())?;
     // Without a lock first: a refusal, or nothing to do, is no reason to stand in anybody's way.
-    if let Some(answer) = settled(connection)? {
+    if let Some(answer) = settled(session.connection())? {
         return Ok(answer);
     }
     let tables = Tables::Parent(Against::Writers);
+    let work = |connection: &mut AnyConnection| match settled(connection)? {
+        Some(answer) => Ok(answer),
+        None => make(connection),
+    };
     let (install, attempts) =
-        under_locks(connection, tables, locks, tell, |connection| match settled(connection)? {
-            Some(answer) => Ok(answer),
-            None => make(connection),
+        under_locks(&mut session, tables, locks, tell, work, |connection, install| match install {
+            Install::Done { .. } => {
+                Ok(Became::done_if(status::look(connection)?.installed == Installed::Yes))
+            }
+            Install::Refused(_) | Install::Already => Ok(Became::Done),
         })?;
     Ok(match install {
         Install::Done { mended, .. } => Install::Done { mended, attempts },

@@ -6,10 +6,11 @@ use super::error::SyncError;
 use super::sql::removal;
 use super::status::{self, Installed};
 use crate::contract::locks::{Attempts, Tables, under_locks};
+use crate::contract::session::{Became, Session};
 use crate::db::catalog;
 use crate::db::dialect::{self, Against, Obstacle};
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, Backend, DbError};
+use crate::db::{AnyConnection, Backend, ConnectError, DbError};
 use crate::expand::Retry;
 use crate::mapping::PARENT;
 
@@ -31,13 +32,17 @@ pub enum Remove {
 /// Locks: against other `sti-migrate`s, and ACCESS EXCLUSIVE on `projects_project` (what DROP TRIGGER takes), waited for
 /// [`Attempts::lock_timeout`] at most.
 ///
+/// Where the answer to COMMIT is lost, a fresh connection of `connector` looks whether they are gone.
+///
 /// # Errors
 /// [`SyncError`]. Nothing was changed then, but for [`SyncError::Unknown`].
 pub fn remove(
-    connection: &mut AnyConnection,
+    connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     locks: Attempts,
     tell: &mut dyn FnMut(&Retry),
 ) -> Result<Remove, SyncError> {
+    let mut session = Session::open(connector)?;
+    let connection = session.connection();
     if dialect::backend(connection) == Backend::Sqlite {
         return Err(SyncError::PostgresOnly);
     }
@@ -49,9 +54,9 @@ pub fn remove(
         return Err(SyncError::Obstacles(vec![owner]));
     }
     let tables = Tables::Parent(Against::Everybody);
-    let ((), attempts) = under_locks(connection, tables, locks, tell, |connection| {
-        take_away(connection)?;
-        Ok::<(), SyncError>(())
+    let work = |connection: &mut AnyConnection| Ok::<(), SyncError>(take_away(connection)?);
+    let ((), attempts) = under_locks(&mut session, tables, locks, tell, work, |connection, ()| {
+        Ok(Became::done_if(status::look(connection)?.installed == Installed::No))
     })?;
     Ok(Remove::Done { attempts })
 }

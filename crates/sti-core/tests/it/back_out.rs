@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 use sti_core::both_backends;
 use sti_core::contract::back_out::{BackOut, BackOutError, BackOutOptions, BackOutPlan, BackedOut, Obstacle};
 use sti_core::contract::back_out::{execute, plan};
+use sti_core::db::{Access, DatabaseUrl, connect};
 use sti_core::models::Kind::{School, SelfStudy};
 use sti_core::models::PerKind;
 use sti_core::probe::{Probe, Sabotage, Step};
+use sti_core::test_support::postgres::{Cut, CuttingProxy};
 use sti_core::test_support::{RowSetDigest, Session, TestDatabase};
 use sti_core::verify::VerifyError;
 
@@ -39,7 +41,7 @@ fn planned(database: &TestDatabase) -> BackOutPlan {
 
 fn try_back_out(database: &TestDatabase, probe: Probe) -> Result<BackOut, BackOutError> {
     let options = BackOutOptions { confirm: planned(database).digest, probe };
-    execute(&mut owner(database), &options)
+    execute(&mut || Ok(owner(database)), &options)
 }
 
 #[track_caller]
@@ -141,7 +143,9 @@ fn another_digest_is_a_refusal(database: &TestDatabase) {
     insert(database, 4, "school", [None; 5]);
     insert_row(database, School, 4, &["", "", ""]);
     let options = BackOutOptions { confirm: old, probe: Probe::default() };
-    let BackOut::Refused(plan) = execute(&mut owner(database), &options).unwrap() else { panic!("done") };
+    let BackOut::Refused(plan) = execute(&mut || Ok(owner(database)), &options).unwrap() else {
+        panic!("done")
+    };
     assert!(plan.blockers.is_empty());
     assert_ne!(plan.digest, options.confirm);
     assert_eq!(database.count("projects_schoolproject"), 2);
@@ -197,4 +201,28 @@ fn is_lost(step: Step, sabotage: Sabotage) -> bool {
         );
     }
     left != Some(texts(&["new", "", ""]))
+}
+
+/// What became of a chunk whose COMMIT has no answer is looked up, and each row is counted once.
+#[test]
+fn a_lost_commit_is_looked_up() {
+    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+        let database = &TestDatabase::postgres();
+        plant(database);
+        let options = BackOutOptions { confirm: planned(database).digest, probe: Probe::default() };
+        let marker = "DELETE FROM projects_schoolproject";
+        let through = |proxy: &CuttingProxy| {
+            let url = DatabaseUrl::parse(proxy.url()).unwrap();
+            execute(&mut || connect(&url, Access::Write, "back-out"), &options)
+        };
+        if cut == Cut::BeforeCommit {
+            let proxy = CuttingProxy::before_and_unreachable_afterwards(database, marker, cut);
+            let error = through(&proxy).unwrap_err();
+            assert!(matches!(error, BackOutError::Unknown { .. }), "{error:?}");
+        }
+        let proxy = CuttingProxy::before(database, marker, cut);
+        let BackOut::Done(done) = through(&proxy).unwrap() else { panic!("refused") };
+        assert!(proxy.has_cut() && done.is_complete(), "{cut:?}: {done:?}");
+        assert_eq!((done.deleted.school, done.deleted.self_study), (1, 1), "{cut:?}");
+    }
 }

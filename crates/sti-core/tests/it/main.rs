@@ -13,6 +13,7 @@ mod purge;
 mod repair;
 mod repository;
 mod restore;
+mod runbook;
 mod schema_matches;
 mod support;
 mod sync;

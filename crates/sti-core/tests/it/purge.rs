@@ -2,8 +2,10 @@
 
 use sti_core::both_backends;
 use sti_core::contract::purge::{Purge, PurgeError, PurgePlan, PurgeRefusal, archives, execute, plan};
+use sti_core::db::{Access, DatabaseUrl, connect};
 use sti_core::models::Kind::School;
 use sti_core::test_support::TestDatabase;
+use sti_core::test_support::postgres::{Cut, CuttingProxy};
 
 use crate::repository::rig::{drop_columns, insert, insert_row, migrate, owner};
 use crate::restore::rig::{drop_by_hand, finished, legacy_digest, restored};
@@ -31,7 +33,7 @@ fn planned(database: &TestDatabase) -> PurgePlan {
 
 /// Plans, confirms and executes.
 fn purged(database: &TestDatabase) -> Purge {
-    execute(&mut owner(database), 1, &planned(database).digest).unwrap()
+    execute(&mut || Ok(owner(database)), 1, &planned(database).digest).unwrap()
 }
 
 #[track_caller]
@@ -95,7 +97,7 @@ fn another_digest_is_a_refusal(database: &TestDatabase) {
     drop_by_hand(database);
     restored(database);
     finished(database);
-    let Purge::Refused(plan) = execute(&mut owner(database), 1, "0123456789ab").unwrap() else {
+    let Purge::Refused(plan) = execute(&mut || Ok(owner(database)), 1, "0123456789ab").unwrap() else {
         panic!("done")
     };
     assert_eq!(plan.refusal, None);
@@ -110,4 +112,32 @@ fn no_such_drop(database: &TestDatabase) {
     let error = plan(&mut owner(&empty), 1).unwrap_err();
     assert!(matches!(error, PurgeError::NoSuchEvent { event: 1 }), "{error}");
     assert!(archives(&mut owner(&empty)).unwrap().is_empty());
+}
+
+/// What became of a chunk whose COMMIT has no answer is looked up, and each row is counted once.
+#[test]
+fn a_lost_commit_is_looked_up() {
+    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+        let database = &TestDatabase::postgres();
+        plant(database);
+        drop_by_hand(database);
+        restored(database);
+        finished(database);
+        let digest = planned(database).digest;
+        let marker = "DELETE FROM sti_legacy_archive";
+        let through = |proxy: &CuttingProxy| {
+            let url = DatabaseUrl::parse(proxy.url()).unwrap();
+            execute(&mut || connect(&url, Access::Write, "purge"), 1, &digest)
+        };
+        if cut == Cut::BeforeCommit {
+            let proxy = CuttingProxy::before_and_unreachable_afterwards(database, marker, cut);
+            let error = through(&proxy).unwrap_err();
+            assert!(matches!(error, PurgeError::Unknown(_)), "{error:?}");
+        }
+        let proxy = CuttingProxy::before(database, marker, cut);
+        let purge = through(&proxy).unwrap();
+        assert!(proxy.has_cut());
+        assert!(matches!(purge, Purge::Done { deleted: 3, .. }), "{cut:?}: {purge:?}");
+        assert_eq!(database.count("sti_legacy_archive"), 0);
+    }
 }

@@ -1,6 +1,8 @@
 //! The way back after a drop. The drop is made by plain SQL here, so that these tests lean on nothing of the guarded
 //! one.
 
+mod connection_lost;
+mod finish;
 mod half_way;
 mod interleaving;
 mod resume;

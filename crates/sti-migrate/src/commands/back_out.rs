@@ -19,7 +19,7 @@ use self::report::{BackOutReport, Stage};
 /// ENABLE_STI=false before: one in subtype mode shows empty fields where the rows are gone, and one in dual or subtype
 /// mode makes rows anew.
 ///
-/// To undo it: sti backfill.
+/// To undo it: ENABLE_STI=true sti backfill --include-drafts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Options {
@@ -47,7 +47,7 @@ fn show(common: &Common, target: &Target) -> Answer {
 
 fn carry_out(common: &Common, target: &Target, digest: &str) -> Answer {
     let how = BackOutOptions { confirm: digest.to_owned(), ..BackOutOptions::default() };
-    let outcome = execute(&mut target.connect(Access::Write)?, &how).map_err(|error| failure(&error))?;
+    let outcome = execute(&mut target.connector(), &how).map_err(|error| failure(&error))?;
     BackOutReport::new(target, Stage::Done(&outcome)).print(common.format)?;
     Ok(match outcome {
         BackOut::Done(done) if done.is_complete() => Exit::Done,
@@ -65,7 +65,7 @@ fn failure(error: &BackOutError) -> Failure {
             }
             _ => Exit::Failed,
         },
-        BackOutError::Verify(_) | BackOutError::Db(_) => Exit::Failed,
+        BackOutError::Connect(_) | BackOutError::Verify(_) | BackOutError::Db(_) => Exit::Failed,
     };
     let mut message = error.to_string();
     if let BackOutError::Stopped { holders, .. } = error {

@@ -12,7 +12,7 @@ use sti_cli::answer::EXIT_CODES;
 use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Report as _, Target, digest};
 use sti_core::contract::{self, DropOptions, Outcome, Rehearsal, Retry, Waiver};
-use sti_core::db::{Access, ConnectError, connect, dialect};
+use sti_core::db::{Access, dialect};
 use sti_core::metrics;
 
 use self::plan_file::PlanFile;
@@ -108,9 +108,7 @@ fn rehearse(common: &Common, target: &Target, how: &DropOptions) -> Answer {
 }
 
 fn execute(common: &Common, target: &Target, how: &DropOptions, digest: &str) -> Answer {
-    let mut connector =
-        || -> Result<_, ConnectError> { connect(&target.url, Access::Write, target.command()) };
-    let outcome = contract::execute(&mut connector, how, digest, &mut tell)?;
+    let outcome = contract::execute(&mut target.connector(), how, digest, &mut tell)?;
     print(common, target, how, Stage::Drop(&outcome, digest))
 }
 

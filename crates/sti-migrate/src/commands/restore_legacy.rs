@@ -8,7 +8,7 @@ use sti_cli::answer::EXIT_CODES;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, signals};
 use sti_core::backfill::ChunkSize;
 use sti_core::contract::restore::{Attempts, Restoration, RestoreError, RestoreOptions, restore};
-use sti_core::db::{Access, Fault};
+use sti_core::db::Fault;
 
 use self::report::RestoreReport;
 
@@ -18,7 +18,7 @@ What each ending means here:
   1  nothing was dropped; the archive is not whole; the two sides do not agree yet; --finish before it is restored
   2  could not: usage, connection, rights, no drop on record
   3  stopped: the locks were not to be had, the connection was lost, or SIGINT. The same command goes on
-  4  the connection was lost at COMMIT: the same command looks, and goes on";
+  4  COMMIT got no answer, and the database cannot be asked: the same command looks, and goes on";
 
 /// Bring the legacy columns back, with the values that they had, and those that came since.
 ///
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
     let how = RestoreOptions { chunk: options.chunk, locks, sample: SAMPLE, ..RestoreOptions::default() };
     signals::stop_on_interrupt(&how.stop)?;
     let mut progress = progress::Lines::default();
-    let restoration = restore(&mut target.connect(Access::Write)?, &how, &mut |event| progress.tell(event))
+    let restoration = restore(&mut target.connector(), &how, &mut |event| progress.tell(event))
         .map_err(|error| failure(&error))?;
     RestoreReport::new(&target, &restoration).print(common.format)?;
     Ok(exit(&restoration))
@@ -84,9 +84,10 @@ const fn exit(restoration: &Restoration) -> Exit {
 fn failure(error: &RestoreError) -> Failure {
     let exit = match error {
         RestoreError::Unknown(_) => Exit::Unknown,
-        RestoreError::Locked { .. } | RestoreError::Changed(_) | RestoreError::Interfered { .. } => {
-            Exit::Stopped
-        }
+        RestoreError::Locked { .. }
+        | RestoreError::Changed(_)
+        | RestoreError::Interrupted { .. }
+        | RestoreError::Interfered { .. } => Exit::Stopped,
         RestoreError::Stopped { source, .. } => match source.fault() {
             Fault::LockTimeout | Fault::Transient | Fault::StatementTimeout | Fault::ConnectionLost => {
                 Exit::Stopped

@@ -96,8 +96,8 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
 
 fn install(options: &InstallOptions, common: &Common) -> Answer {
     let target = common.database.resolve("sti-migrate sync install")?;
-    let mut connection = target.connect(Access::Write)?;
-    let install = sync::install(&mut connection, options.locks.attempts(), &mut tell).map_err(failure)?;
+    let install =
+        sync::install(&mut target.connector(), options.locks.attempts(), &mut tell).map_err(failure)?;
     SyncReport::new(&target, Stage::Install(&install)).print(common.format)?;
     Ok(match install {
         Install::Done { .. } | Install::Already => Exit::Done,
@@ -114,8 +114,8 @@ fn status(common: &Common) -> Answer {
 
 fn remove(options: &RemoveOptions, common: &Common) -> Answer {
     let target = common.database.resolve("sti-migrate sync remove")?;
-    let mut connection = target.connect(Access::Write)?;
-    let remove = sync::remove(&mut connection, options.locks.attempts(), &mut tell).map_err(failure)?;
+    let remove =
+        sync::remove(&mut target.connector(), options.locks.attempts(), &mut tell).map_err(failure)?;
     SyncReport::new(&target, Stage::Remove(&remove)).print(common.format)?;
     Ok(Exit::Done)
 }

@@ -1,6 +1,6 @@
 //! A process that is held at a chosen statement by a trigger, so that it can be killed there: on PostgreSQL the trigger
 //! waits for a row to go, on SQLite it computes for longer than a test needs. Nothing can be hung on a statement that
-//! reads.
+//! reads. A change of the schema is held by an event trigger, on PostgreSQL only.
 
 use std::process::Child;
 use std::thread;
@@ -48,18 +48,40 @@ impl Held {
                 IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$; \
              CREATE {constraint} TRIGGER hold {event} ON {table} {deferred} FOR EACH ROW EXECUTE FUNCTION hold()"
         ));
-        let mut child = start();
-        let sessions = format!(
-            "pg_stat_activity WHERE application_name = '{application}' AND datname = current_database()"
-        );
-        wait_until("it stands at the trigger", || {
-            database.count(&format!("{sessions} AND wait_event = 'PgSleep'")) > 0
-        });
-        kill(&mut child);
-        database.execute("DELETE FROM held");
-        wait_until("the server has ended the session", || database.count(&sessions) == 0);
+        kill_at_the_trigger(database, application, start());
         database.execute("DROP FUNCTION hold() CASCADE; DROP TABLE held");
     }
+}
+
+/// Runs `child` until it is about to do the first change of the schema of this `tag`, as in `ALTER TABLE`, and kills it.
+#[track_caller]
+pub(crate) fn kill_at_ddl(
+    database: &TestDatabase,
+    application: &str,
+    tag: &str,
+    start: impl FnOnce() -> Child,
+) {
+    database.execute(&format!(
+        "CREATE TABLE held (id int); INSERT INTO held VALUES (1); \
+         CREATE FUNCTION hold() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN \
+            WHILE current_setting('application_name') = '{application}' AND EXISTS (SELECT 1 FROM public.held) \
+            LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; \
+         CREATE EVENT TRIGGER hold ON ddl_command_start WHEN TAG IN ('{tag}') EXECUTE FUNCTION hold()"
+    ));
+    kill_at_the_trigger(database, application, start());
+    database.execute("DROP EVENT TRIGGER hold; DROP FUNCTION hold(); DROP TABLE held");
+}
+
+#[track_caller]
+fn kill_at_the_trigger(database: &TestDatabase, application: &str, mut child: Child) {
+    let sessions =
+        format!("pg_stat_activity WHERE application_name = '{application}' AND datname = current_database()");
+    wait_until("it stands at the trigger", || {
+        database.count(&format!("{sessions} AND wait_event = 'PgSleep'")) > 0
+    });
+    kill(&mut child);
+    database.execute("DELETE FROM held");
+    wait_until("the server has ended the session", || database.count(&sessions) == 0);
 }
 
 /// A few projects are written in no time: who writes for so long is held.

@@ -1,5 +1,6 @@
 //! What the classes mean, in words.
 
+use sti_core::backfill::Scope;
 use sti_core::verify::{Class, ClassCount, VerifyReport};
 
 /// What a class is; for a notice, what it means when the legacy columns are dropped.
@@ -52,10 +53,10 @@ pub(super) fn next_steps(report: &VerifyReport) -> Vec<(&'static str, &'static s
         ));
     }
     if count(Class::Missing) > 0 {
-        steps.push(("Missing rows:", "sti backfill"));
+        steps.push(("Missing rows:", Scope::NonDraft.command()));
     }
     if count(Class::MissingDraft) > 0 {
-        steps.push(("Missing rows of drafts:", "sti backfill --include-drafts"));
+        steps.push(("Missing rows of drafts:", Scope::All.command()));
     }
     if of_unknown_type > 0 {
         steps.push((

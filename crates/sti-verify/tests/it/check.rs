@@ -72,8 +72,8 @@ fn it_tells_of_sync_triggers_and_is_as_clean_with_them() {
     let remark = "sync triggers carry what is written to the legacy columns over to the subtype rows";
     assert!(!shown(&run_on(&database, &[])).contains(remark));
     let url = DatabaseUrl::parse(database.url()).unwrap();
-    let mut connection = connect(&url, Access::Write, "test").unwrap();
-    install(&mut connection, Attempts::default(), &mut |_| {}).unwrap();
+    let mut connector = || connect(&url, Access::Write, "test");
+    install(&mut connector, Attempts::default(), &mut |_| {}).unwrap();
     let output = run_on(&database, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains(remark), "{}", shown(&output));

@@ -14,7 +14,7 @@ use Way::{Answer, Sql};
 use When::{After, Before};
 
 /// In the order of the steps.
-pub(super) const ALL: [Defect; 29] = [
+pub(super) const ALL: [Defect; 32] = [
     defect("expand", "value-trimmed", "the migration changes a project's name", Sql(After, name_longer)),
     defect(
         "counts",
@@ -172,6 +172,34 @@ pub(super) const ALL: [Defect; 29] = [
         Sql(After, |_| longer("projects_selfstudyproject", "project_id", "study_frequency", "1 = 1")),
     ),
     defect(
+        "rehearsal",
+        "stray-value",
+        "a value of the other kind turns up that no waiver covers",
+        Sql(Before, |_| {
+            plain(
+                "CREATE TABLE staging_check_kept AS SELECT id FROM projects_project WHERE project_type = 'school' \
+         AND goal_description IS NULL AND study_frequency IS NULL ORDER BY id LIMIT 1; \
+         UPDATE projects_project SET goal_description = 'planted' WHERE id IN (SELECT id FROM staging_check_kept)",
+                "UPDATE projects_project SET goal_description = NULL WHERE id IN (SELECT id FROM staging_check_kept); \
+         DROP TABLE staging_check_kept",
+            )
+        }),
+    ),
+    defect(
+        "rehearsal",
+        "unknown-type",
+        "a project becomes of a type that nobody knows, and no waiver covers",
+        Sql(Before, |_| {
+            plain(
+                "CREATE TABLE staging_check_kept AS SELECT id FROM projects_project WHERE project_type = 'school' \
+         AND name NOT LIKE 'staging-check %' ORDER BY id LIMIT 1; \
+         UPDATE projects_project SET project_type = 'planted' WHERE id IN (SELECT id FROM staging_check_kept)",
+                "UPDATE projects_project SET project_type = 'school' WHERE id IN (SELECT id FROM staging_check_kept); \
+         DROP TABLE staging_check_kept",
+            )
+        }),
+    ),
+    defect(
         "drop",
         "archive-row-missing",
         "a project is not in the archive",
@@ -189,6 +217,12 @@ pub(super) const ALL: [Defect; 29] = [
         "refill-altered",
         "the refill alters a value",
         Sql(After, |_| longer("projects_project", "id", "course_name", "project_type = 'school'")),
+    ),
+    defect(
+        "restore",
+        "changed-after-the-drop",
+        "a row that no service touched says something else than at the drop",
+        Sql(Before, |_| longer("projects_schoolproject", "project_id", "course_name", UNPOINTED)),
     ),
     defect(
         "restore",

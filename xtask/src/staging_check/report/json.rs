@@ -18,6 +18,7 @@ pub(super) fn text(report: &Report) -> Result<String, Failure> {
             "passed": report.count(Verdict::Pass),
             "failed": report.count(Verdict::Fail),
             "not_run": report.count(Verdict::NotRun),
+            "left_out": report.count(Verdict::LeftOut),
         },
         "environment": report.environment,
         "place": report.place,

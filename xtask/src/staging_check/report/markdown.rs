@@ -54,7 +54,7 @@ fn write_row(number: u32, row: &Row, out: &mut String) -> std::fmt::Result {
     let (id, title, verdict) = (row.id, row.title, shown(row.verdict));
     writeln!(out, "\n## {number}. {id}: {verdict}\n\n{title}.\n")?;
     if let Some(why) = &row.why {
-        writeln!(out, "{}: {why}\n", if row.verdict == Verdict::Fail { "Stopped" } else { "Because" })?;
+        writeln!(out, "{}\n", because(row.verdict, why))?;
     }
     if !row.commands.is_empty() {
         writeln!(out, "```console")?;
@@ -85,9 +85,18 @@ fn write_row(number: u32, row: &Row, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
+fn because(verdict: Verdict, why: &str) -> String {
+    match verdict {
+        Verdict::Fail => format!("Stopped: {why}"),
+        Verdict::NotRun => format!("It should have run, and did not: {why}"),
+        Verdict::LeftOut | Verdict::Pass => format!("Left out: {why}"),
+    }
+}
+
 fn shown(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Fail => "**FAIL**",
+        Verdict::NotRun => "**NOT RUN**",
         other => other.word(),
     }
 }

@@ -8,7 +8,7 @@ const WIDEST: usize = 90;
 /// One row, as soon as it stands.
 pub(in super::super) fn row(number: usize, row: &Row) {
     let (verdict, id, title, seconds) = (row.verdict.word(), row.id, row.title, row.took.as_secs_f64());
-    println!("{number:>3} {verdict:<7} {id:<16} {title} ({seconds:.1} s)");
+    println!("{number:>3} {verdict:<8} {id:<16} {title} ({seconds:.1} s)");
     for ran in &row.commands {
         println!("      $ {}   -> {}", ran.line, ran.exit_words());
     }

@@ -16,7 +16,7 @@ use crate::staging_check::walk::Walk;
 
 pub(in crate::staging_check) fn service(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
     if !legacy_columns(walk.database())?.is_empty() {
-        return Err(Stop::NotRun("the legacy columns were not dropped".to_owned()));
+        return Err(walk.no_drop());
     }
     let Some(mut service) = walk.memory.service.take() else {
         return Err(Stop::NotRun("no service was started before the drop".to_owned()));

@@ -2,7 +2,7 @@
 
 use sti_core::test_support::RowSetDigest;
 
-use super::guard::{NO_DROP, digest};
+use super::guard::digest;
 use crate::failure::Failure;
 use crate::staging_check::database::Database;
 use crate::staging_check::row::{Row, Stop};
@@ -26,7 +26,7 @@ pub(in crate::staging_check) fn rehearse(walk: &mut Walk, row: &mut Row) -> Resu
 
 pub(in crate::staging_check) fn execute(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
     if !walk.place.may_drop() {
-        return Err(Stop::NotRun(NO_DROP.to_owned()));
+        return Err(walk.no_drop());
     }
     drop_columns(walk, row)
 }

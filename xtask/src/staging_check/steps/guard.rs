@@ -24,7 +24,7 @@ pub(super) fn refused(said: &Value) -> Vec<String> {
 pub(in crate::staging_check) fn incomplete(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
     let census = Census::take(walk.database())?;
     if census.of("missing") == 0 {
-        return Err(Stop::NotRun("every published project has its row already".to_owned()));
+        return Err(walk.nothing_to_do("every published project has its row already"));
     }
     let before = walk.everything()?;
     let ran = walk.run(row, "sti-migrate drop-legacy --format json")?;
@@ -89,7 +89,7 @@ pub(super) fn digest(ran: &Ran) -> Result<Option<String>, Failure> {
 
 pub(in crate::staging_check) fn wrong_digest(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
     if !walk.place.may_drop() {
-        return Err(Stop::NotRun(NO_DROP.to_owned()));
+        return Err(walk.no_drop());
     }
     let before = walk.everything()?;
     let waivers = &walk.memory.waivers;
@@ -101,6 +101,3 @@ pub(in crate::staging_check) fn wrong_digest(walk: &mut Walk, row: &mut Row) -> 
     row.unchanged("every row and the schema", &before, &now);
     Ok(())
 }
-
-/// Why the steps from the drop on are left out.
-pub(super) const NO_DROP: &str = "left out on purpose: --allow-destructive was not given";

@@ -33,7 +33,7 @@ pub(in crate::staging_check) fn kill(walk: &mut Walk, row: &mut Row) -> Result<(
         return Err(Stop::NotRun("the dry run did not say what to expect".to_owned()));
     };
     if expected.locked == 0 {
-        return Err(Stop::NotRun("there is no published project to stop at".to_owned()));
+        return Err(walk.nothing_to_do("there is no published project to stop at"));
     }
     let line = format!("{} --verbose", command(walk)?);
     let (ran, status) = if walk.place.is_real() {
@@ -51,7 +51,7 @@ pub(in crate::staging_check) fn kill(walk: &mut Walk, row: &mut Row) -> Result<(
     };
     row.commands.push(ran);
     if status.code() == Some(0) || status.code() == Some(1) {
-        return Err(Stop::NotRun("the backfill was done before it could be killed".to_owned()));
+        return Err(walk.nothing_to_do("the backfill was done before it could be killed"));
     }
     walk.memory.killed = true;
     walk.look(row);

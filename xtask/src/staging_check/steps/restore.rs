@@ -17,7 +17,7 @@ fn needs_a_drop(walk: &Walk) -> Result<(), Stop> {
     if legacy_columns(walk.database())?.is_empty() {
         return Ok(());
     }
-    Err(Stop::NotRun("the legacy columns were not dropped".to_owned()))
+    Err(walk.no_drop())
 }
 
 fn needs_a_restore(walk: &Walk) -> Result<(), Stop> {
@@ -25,6 +25,9 @@ fn needs_a_restore(walk: &Walk) -> Result<(), Stop> {
     let restored = database.count("sti_drop_event WHERE restored_at IS NOT NULL")?;
     if restored > 0 && legacy_columns(database)?.len() == LEGACY.len() {
         return Ok(());
+    }
+    if restored == 0 && !walk.place.may_drop() {
+        return Err(walk.no_drop());
     }
     Err(Stop::NotRun("no restore went before".to_owned()))
 }

@@ -85,8 +85,7 @@ impl RunReport {
     }
 
     fn next_step(&self) -> (&'static str, &'static str) {
-        let again =
-            if self.scope.includes_drafts() { "sti backfill --include-drafts" } else { "sti backfill" };
+        let again = self.scope.command();
         match self.ending {
             "complete" | "too_many_errors" if self.totals.error.total() > 0 => (
                 "See what was refused and why; when the cause is mended, `sti quarantine retry` makes their rows:",
@@ -212,9 +211,7 @@ impl Report for DryRunReport {
                 .paragraph("Rows that differ are left alone by a backfill. See which, before anything else:")
                 .command("sti-verify")
         } else {
-            let live =
-                if self.scope.includes_drafts() { "sti backfill --include-drafts" } else { "sti backfill" };
-            document.paragraph("Next:").command(live)
+            document.paragraph("Next:").command(self.scope.command())
         }
     }
 

@@ -28,8 +28,7 @@ impl<'s> StatusReport<'s> {
     fn verdict(&self, run: &RunStatus) -> (String, Option<&'static str>) {
         let id = run.run.run;
         let reason = run.run.stop_reason.as_deref().unwrap_or("the ledger does not say why");
-        let again =
-            if run.run.scope.includes_drafts() { "sti backfill --include-drafts" } else { "sti backfill" };
+        let again = run.run.scope.command();
         let silent = run.last_checkpoint.map_or_else(
             || "no chunk has been committed".to_owned(),
             |at| format!("the last chunk was committed {}", self.ago(at)),

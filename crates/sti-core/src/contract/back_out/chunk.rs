@@ -5,10 +5,11 @@ use std::time::Duration;
 use diesel::RunQueryDsl as _;
 
 use super::plan::{Blocker, of_rows, of_the_whole};
+use crate::contract::session::{self, Became, Session};
 use crate::db::dialect::{self, Against, Limits, LockHolder};
 use crate::db::error::Doing as _;
 use crate::db::sql_types::DbUuid;
-use crate::db::{AnyConnection, DbError, Failed, write_transaction_phased};
+use crate::db::{AnyConnection, DbError};
 use crate::expand::TABLES;
 use crate::keyset::{Keyset, in_sql};
 use crate::mapping::PARENT;
@@ -76,11 +77,11 @@ pub(super) fn next(
 
 /// Deletes the rows of `chunk` and commits; gives their number. Without a chunk, gives up the run of the backfill.
 pub(super) fn run(
-    connection: &mut AnyConnection,
+    session: &mut Session<'_>,
     job: &Job<'_>,
     chunk: Option<(Kind, &[ProjectId])>,
-) -> Result<i64, Failed<Undone>> {
-    write_transaction_phased(connection, |connection| {
+) -> Result<i64, session::Undone<Undone>> {
+    let work = |connection: &mut AnyConnection| {
         dialect::limit_transaction(connection, job.limits).doing("limiting the transaction")?;
         dialect::lock_schema(connection).doing("waiting for another sti-migrate")?;
         if let Some(blocker) = of_the_whole(connection)?.into_iter().next() {
@@ -109,7 +110,25 @@ pub(super) fn run(
         }
         job.probe.at(Step::Commit);
         Ok(found)
+    };
+    session.transaction(work, |connection, _| {
+        dialect::lock_schema(connection).doing("waiting for the end of the session that was lost")?;
+        match chunk {
+            Some((kind, ids)) => became(connection, kind, ids),
+            // Given up or not: it is asked and given up again.
+            None => Ok(Became::NotDone),
+        }
     })
+}
+
+/// What the rows say of a chunk whose COMMIT has no answer. A service may have made some of them anew: they are deleted
+/// again, with a lock and a look, if all of them are there.
+fn became(connection: &mut AnyConnection, kind: Kind, ids: &[ProjectId]) -> Result<Became, DbError> {
+    let chosen = in_sql("r.project_id", ids.iter().copied());
+    let sql = format!("SELECT r.project_id AS id FROM {} r WHERE {chosen}", kind.table());
+    let there: Vec<Id> =
+        diesel::sql_query(sql).load(connection).doing("looking which rows of the chunk are there")?;
+    Ok(Became::done_if(there.len() < ids.len()))
 }
 
 /// Locks the projects, then the rows, each in the order of their ids; gives the number of rows.

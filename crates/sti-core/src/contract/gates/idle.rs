@@ -20,9 +20,7 @@ pub(in super::super) fn backfill(connection: &mut AnyConnection) -> Result<GateR
             run.run, run.sweep, run.started_by, run.started_at.0
         )
     });
-    let fix = active.as_ref().map_or("", |run| {
-        if run.scope.includes_drafts() { "sti backfill --include-drafts" } else { "sti backfill" }
-    });
+    let fix = active.as_ref().map_or("", |run| run.scope.command());
     Ok(GateResult::of(Gate::BackfillIdle, evidence.len(), evidence.collect(), fix))
 }
 

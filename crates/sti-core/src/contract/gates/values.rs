@@ -2,6 +2,7 @@
 
 use super::super::gate::{Gate, GateResult, Verdict};
 use super::super::waiver::Waiver;
+use crate::backfill::Scope;
 use crate::models::Kind;
 use crate::verify::{Class, ClassCount, VerifyReport};
 
@@ -91,12 +92,13 @@ fn number(count: i64, thing: &str) -> String {
 
 fn fix(gate: Gate, found: i64) -> String {
     match gate {
-        Gate::Coverage => "sti backfill".to_owned(),
-        Gate::DraftValues => "sti backfill --include-drafts".to_owned(),
+        Gate::Coverage => Scope::NonDraft.command().to_owned(),
+        Gate::DraftValues => Scope::All.command().to_owned(),
         Gate::Orphans => "sti-verify --repair --from legacy".to_owned(),
         Gate::UnknownType => format!(
-            "set project_type of these projects and run sti backfill; or let only the archive keep their values, with \
-             --waive unknown-type={found}"
+            "set project_type of these projects and run {}; or let only the archive \
+             keep their values, with --waive unknown-type={found}",
+            Scope::NonDraft.command()
         ),
         Gate::StrayValues => format!(
             "empty these columns of these projects; or let only the archive keep their values, with --waive \

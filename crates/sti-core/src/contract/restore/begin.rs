@@ -11,6 +11,7 @@ use super::triggers::{self, Installed};
 use crate::contract::Retry;
 use crate::contract::event::DropEvent;
 use crate::contract::locks::{Attempts, Tables, under_locks};
+use crate::contract::session::{Became, Session};
 use crate::db::catalog;
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, Backend, DbError, dialect, migrations};
@@ -33,11 +34,11 @@ pub struct Began {
 /// Locks: against other `sti-migrate`s; ACCESS EXCLUSIVE on all three tables at once. Under them nothing is read or
 /// written but the catalogue (and, on SQLite, columns with a default).
 pub(super) fn begin(
-    connection: &mut AnyConnection,
+    session: &mut Session<'_>,
     limits: Attempts,
     tell: &mut dyn FnMut(&Retry),
 ) -> Result<Option<Began>, RestoreError> {
-    let (began, attempts) = under_locks(connection, Tables::All, limits, tell, |connection| {
+    let work = |connection: &mut AnyConnection| {
         let state = State::look(connection)?;
         match state.next()? {
             Next::Begin(event) => {
@@ -46,8 +47,21 @@ pub(super) fn begin(
             }
             Next::Nothing | Next::Restored(_) | Next::Refill(_) => Ok(None),
         }
+    };
+    let (began, attempts) = under_locks(session, Tables::All, limits, tell, work, |connection, began| {
+        if began.is_none() { Ok(Became::Done) } else { became(connection) }
     })?;
     Ok(began.map(|began| Began { attempts, ..began }))
+}
+
+/// What the catalogue says of a first step whose COMMIT has no answer.
+fn became(connection: &mut AnyConnection) -> Result<Became, DbError> {
+    Ok(match State::look(connection)?.next() {
+        Ok(Next::Refill(_) | Next::Restored(_)) => Became::Done,
+        Ok(Next::Begin(_)) => Became::NotDone,
+        Ok(Next::Nothing) => Became::Unclear("the columns are there, and no drop is on record".to_owned()),
+        Err(error) => Became::Unclear(error.to_string()),
+    })
 }
 
 fn once(connection: &mut AnyConnection, state: &State, event: &DropEvent) -> Result<Began, RestoreError> {
@@ -66,7 +80,7 @@ fn once(connection: &mut AnyConnection, state: &State, event: &DropEvent) -> Res
     if state.triggers != Installed::Yes {
         triggers::install(connection)?;
     }
-    record(connection, event)?;
+    record(connection, event, !added.is_empty())?;
     let now = State::look(connection)?;
     if !now.missing().is_empty() || now.triggers != Installed::Yes {
         return Err(RestoreError::Changed("the columns or the triggers that were made are not there"));
@@ -74,11 +88,13 @@ fn once(connection: &mut AnyConnection, state: &State, event: &DropEvent) -> Res
     Ok(Began { added, widened, attempts: 0 })
 }
 
-/// What was refilled while a trigger was missing, or into a column that has gone again, is refilled anew.
-fn record(connection: &mut AnyConnection, event: &DropEvent) -> Result<(), DbError> {
+/// What was refilled while a trigger was missing, or into a column that has gone again, is refilled anew. Where columns
+/// came back, services have yet to notice them, whatever was there before.
+fn record(connection: &mut AnyConnection, event: &DropEvent, came_back: bool) -> Result<(), DbError> {
     let now = dialect::backend(connection).now();
+    let began = if came_back { now.to_owned() } else { format!("COALESCE(restore_began_at, {now})") };
     let sql = format!(
-        "UPDATE sti_drop_event SET restore_began_at = COALESCE(restore_began_at, {now}), refilled_through = NULL \
+        "UPDATE sti_drop_event SET restore_began_at = {began}, refilled_through = NULL \
          WHERE id = $1 AND restored_at IS NULL"
     );
     diesel::sql_query(sql)

@@ -2,8 +2,9 @@
 
 use super::Refilled;
 use crate::contract::locks::{AsDbError, Undone};
-use crate::db::DbError;
+use crate::contract::session::Unknown;
 use crate::db::dialect::LockHolder;
+use crate::db::{ConnectError, DbError, Fault};
 use crate::verify::VerifyError;
 
 /// Why a restore, or its end, did not come through. What was committed before stays, and the same command goes on
@@ -65,12 +66,18 @@ pub enum RestoreError {
         /// What the database said.
         source: DbError,
     },
-    /// The connection was lost at a COMMIT: that step happened or it did not.
+    /// The database failed in a way that passes, outside of a chunk. The step under way was rolled back.
+    #[error("{source}; the step under way was rolled back: the same command goes on where this one stopped")]
+    Interrupted {
+        /// What the database said.
+        source: DbError,
+    },
+    /// A COMMIT got no clear answer, and the database could not say what became of it.
     #[error(
-        "the connection was lost at COMMIT, so the last step happened or it did not ({0}): run the same command \
-         again, it looks first"
+        "no clear answer to COMMIT ({}), and what became of it is not known ({}), so the last step happened or it did \
+         not: run the same command again, it looks first", .0.source, .0.seen
     )]
-    Unknown(DbError),
+    Unknown(Unknown),
     /// A row changed although it was locked. The chunk was rolled back; those before it stay.
     #[error(
         "a chunk was to change {expected} projects and changed {found}: another session wrote to them without a \
@@ -85,12 +92,33 @@ pub enum RestoreError {
     /// Something else changed the schema while the restore was under way.
     #[error("{0}: run the same command again")]
     Changed(&'static str),
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The two sides could not be compared.
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// Whatever the database says.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+impl RestoreError {
+    /// What passes with time is told from what does not.
+    pub(super) fn sorted(self) -> Self {
+        let passes = |error: &DbError| {
+            matches!(
+                error.fault(),
+                Fault::ConnectionLost | Fault::LockTimeout | Fault::Transient | Fault::StatementTimeout
+            )
+        };
+        match self {
+            Self::Db(source) | Self::Verify(VerifyError::Database(source)) if passes(&source) => {
+                Self::Interrupted { source }
+            }
+            other => other,
+        }
+    }
 }
 
 impl AsDbError for RestoreError {
@@ -107,7 +135,7 @@ impl From<Undone<Self>> for RestoreError {
     fn from(undone: Undone<Self>) -> Self {
         match undone {
             Undone::Locked { attempts, holders, source } => Self::Locked { attempts, holders, source },
-            Undone::Unknown(source) => Self::Unknown(source),
+            Undone::Unknown(unknown) => Self::Unknown(unknown),
             Undone::Failed(error) => error,
         }
     }

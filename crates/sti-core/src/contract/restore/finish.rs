@@ -9,9 +9,10 @@ use super::state::State;
 use super::triggers::{self, Installed};
 use crate::contract::Retry;
 use crate::contract::locks::{Attempts, Tables, under_locks};
+use crate::contract::session::{Became, Session};
 use crate::db::error::Doing as _;
 use crate::db::sql_types::Timestamp;
-use crate::db::{AnyConnection, DbError, dialect};
+use crate::db::{AnyConnection, ConnectError, DbError, dialect};
 
 /// How a restore is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,37 +77,68 @@ pub enum Finish {
 /// Locks: against other `sti-migrate`s; ACCESS EXCLUSIVE on both subtype tables, waited for
 /// [`Attempts::lock_timeout`] at most.
 ///
+/// Where the answer to COMMIT is lost, a fresh connection of `connector` asks what became of it.
+///
 /// # Errors
 /// [`RestoreError`]. Nothing was done then, but for [`RestoreError::Unknown`].
 pub fn finish(
-    connection: &mut AnyConnection,
+    connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     options: &FinishOptions,
     tell: &mut dyn FnMut(&Retry),
+) -> Result<Finish, RestoreError> {
+    step_by_step(&mut Session::open(connector)?, options, tell).map_err(RestoreError::sorted)
+}
+
+fn step_by_step(
+    session: &mut Session<'_>,
+    options: &FinishOptions,
+    tell: &mut dyn FnMut(&Retry),
+) -> Result<Finish, RestoreError> {
+    let connection = session.connection();
+    let before = State::look(connection)?;
+    if let Some(answer) = settled(&before) {
+        return Ok(answer);
+    }
+    wait(connection, &before, options.noticed_after)?;
+    if let Some(answer) = still_needed(connection, &before, options)? {
+        return Ok(answer);
+    }
+    let work = |connection: &mut AnyConnection| once(connection, &before, options);
+    let (finish, attempts) =
+        under_locks(session, Tables::Rows, options.locks, tell, work, |connection, finish| match finish {
+            Finish::Done { event, .. } => {
+                let events = State::look(connection)?.events;
+                let finished = events.iter().any(|found| found.id == *event && found.finished_at.is_some());
+                Ok(Became::done_if(finished))
+            }
+            _ => Ok(Became::Done),
+        })?;
+    Ok(match finish {
+        Finish::Done { event, .. } => Finish::Done { event, attempts },
+        answer => answer,
+    })
+}
+
+/// Under the locks: nobody can write a row now, so what the triggers say of writers is the last word.
+fn once(
+    connection: &mut AnyConnection,
+    before: &State,
+    options: &FinishOptions,
 ) -> Result<Finish, RestoreError> {
     let state = State::look(connection)?;
     if let Some(answer) = settled(&state) {
         return Ok(answer);
     }
-    wait(connection, &state, options.noticed_after)?;
+    if state.came_back_at() != before.came_back_at() {
+        return Err(RestoreError::Changed("the columns came back anew while the triggers were to go"));
+    }
     if let Some(answer) = still_needed(connection, &state, options)? {
         return Ok(answer);
     }
-    let (finish, attempts) = under_locks(connection, Tables::Rows, options.locks, tell, |connection| {
-        let state = State::look(connection)?;
-        match (settled(&state), state.events.last()) {
-            (Some(answer), _) => Ok(answer),
-            (None, None) => Ok(Finish::NothingDropped),
-            (None, Some(last)) => {
-                triggers::remove(connection)?;
-                record(connection)?;
-                Ok(Finish::Done { event: last.id, attempts: 0 })
-            }
-        }
-    })?;
-    Ok(match finish {
-        Finish::Done { event, .. } => Finish::Done { event, attempts },
-        answer => answer,
-    })
+    let Some(last) = state.events.last() else { return Ok(Finish::NothingDropped) };
+    triggers::remove(connection)?;
+    record(connection)?;
+    Ok(Finish::Done { event: last.id, attempts: 0 })
 }
 
 /// The answer where there is nothing to do.
@@ -144,7 +176,7 @@ fn still_needed(
 
 /// Waits until services have had the time to notice the columns.
 fn wait(connection: &mut AnyConnection, state: &State, noticed_after: Duration) -> Result<(), DbError> {
-    let Some(began) = state.events.last().and_then(|event| event.restore_began_at) else { return Ok(()) };
+    let Some(began) = state.came_back_at() else { return Ok(()) };
     let since = dialect::clock(connection).doing("asking for the time")?.0.signed_duration_since(began.0);
     let since = since.to_std().unwrap_or_default();
     std::thread::sleep(noticed_after.saturating_sub(since));

@@ -4,9 +4,10 @@ mod chunk;
 mod sql;
 
 use crate::contract::event::DropEvent;
+use crate::contract::session::{self, Session};
 use crate::db::dialect::{self, Limits};
-use crate::db::error::{DbError, Doing as _, Fault};
-use crate::db::{AnyConnection, Failed, retry};
+use crate::db::error::{Doing as _, Fault};
+use crate::db::retry;
 
 use super::error::RestoreError;
 use super::{RestoreEvent, RestoreOptions};
@@ -29,6 +30,9 @@ pub struct Refilled {
     /// Values that were in the columns already and that neither the archive nor the subtype row holds: somebody else
     /// wrote them after the columns had come back. They were left as they are.
     pub left: i64,
+    /// Archived values that came back although the subtype row has an empty field: the row was made after the drop, by
+    /// somebody who could not see them. The verification finds that both sides differ, and somebody decides.
+    pub beside_empty: i64,
 }
 
 impl Refilled {
@@ -39,6 +43,7 @@ impl Refilled {
         self.changed += chunk.changed;
         self.superseded += chunk.superseded;
         self.left += chunk.left;
+        self.beside_empty += chunk.beside_empty;
     }
 }
 
@@ -53,12 +58,13 @@ pub(super) enum End {
 
 /// Refills from where the event says that it came to, until there are no more projects.
 pub(super) fn refill(
-    connection: &mut AnyConnection,
+    session: &mut Session<'_>,
     event: &DropEvent,
     options: &RestoreOptions,
     tell: &mut dyn FnMut(&RestoreEvent),
 ) -> Result<(Refilled, End), RestoreError> {
-    let lock = dialect::lock_limit(connection, chunk::LOCK_LIMIT).doing("reading deadlock_timeout")?;
+    let lock =
+        dialect::lock_limit(session.connection(), chunk::LOCK_LIMIT).doing("reading deadlock_timeout")?;
     let job = Job {
         event: event.id,
         size: options.chunk.get(),
@@ -70,7 +76,7 @@ pub(super) fn refill(
         if options.stop.is_set() {
             return Ok((done, End::Stopped));
         }
-        match retried(connection, &job, &done, tell)? {
+        match retried(session, &job, &done, tell)? {
             Some(Chunk { refilled, through }) => {
                 done.add(&refilled);
                 tell(&RestoreEvent::ChunkDone { done, through });
@@ -81,26 +87,26 @@ pub(super) fn refill(
 }
 
 fn retried(
-    connection: &mut AnyConnection,
+    session: &mut Session<'_>,
     job: &Job<'_>,
     done: &Refilled,
     tell: &mut dyn FnMut(&RestoreEvent),
 ) -> Result<Option<Chunk>, RestoreError> {
     let mut retried = 0;
     loop {
-        let error: DbError = match chunk::run(connection, job) {
+        let (error, lost) = match chunk::run(session, job) {
             Ok(chunk) => return Ok(chunk),
-            Err(Failed::Body(Undone::Interfered { expected, found })) => {
+            Err(session::Undone::Work(Undone::Interfered { expected, found })) => {
                 return Err(RestoreError::Interfered { expected, found });
             }
-            Err(Failed::Commit(error)) if Fault::of(&error) == Fault::ConnectionLost => {
-                return Err(RestoreError::Unknown(error.into()));
+            Err(session::Undone::Unknown(unknown)) => return Err(RestoreError::Unknown(unknown)),
+            Err(session::Undone::Work(Undone::Database(error)) | session::Undone::Database(error)) => {
+                (error, false)
             }
-            Err(Failed::Body(Undone::Database(error))) => error,
-            Err(Failed::Begin(error) | Failed::Commit(error)) => error.into(),
+            Err(session::Undone::Lost(error)) => (error, true),
         };
         let passes = matches!(error.fault(), Fault::Transient | Fault::LockTimeout | Fault::StatementTimeout);
-        if !passes || retried >= retry::RETRIES {
+        if !(passes || lost) || retried >= retry::RETRIES {
             return Err(RestoreError::Stopped { done: Box::new(*done), source: error });
         }
         retried += 1;

@@ -7,6 +7,7 @@ use super::error::RestoreError;
 use super::state::{Next, State};
 use super::{Restoration, RestoreOptions, Restored};
 use crate::contract::locks::{Tables, under_locks};
+use crate::contract::session::{Became, Session};
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, dialect};
 use crate::verify::{VerifyOptions, verify};
@@ -16,33 +17,42 @@ use crate::verify::{VerifyOptions, verify};
 /// Between the snapshot of the verification and the record the triggers keep both sides level; so they must still be
 /// there when it is made.
 pub(super) fn settle(
-    connection: &mut AnyConnection,
+    session: &mut Session<'_>,
     mut restored: Restored,
     options: &RestoreOptions,
 ) -> Result<Restoration, RestoreError> {
-    let report = verify(connection, VerifyOptions { sample: options.sample, ..VerifyOptions::default() })?;
+    let of_all = VerifyOptions { sample: options.sample, ..VerifyOptions::default() };
+    let report = verify(session.connection(), of_all)?;
     if !report.is_clean() {
         return Ok(Restoration::NotVerified { restored, report: Box::new(report) });
     }
-    under_locks(connection, Tables::None, options.locks, &mut |_| {}, |connection| {
-        match State::look(connection)?.next()? {
-            Next::Refill(event) if event.id == restored.event => {}
-            Next::Restored(event) if event.id == restored.event => return Ok(()),
-            _ => {
-                return Err(RestoreError::Changed(
-                    "columns or triggers went away while both sides were being verified",
-                ));
-            }
-        }
-        let now = dialect::backend(connection).now();
-        diesel::sql_query(format!(
-            "UPDATE sti_drop_event SET restored_at = {now} WHERE id = $1 AND restored_at IS NULL"
-        ))
-        .bind::<BigInt, _>(restored.event)
-        .execute(connection)
-        .doing("recording that the drop is restored")?;
-        Ok(())
+    let id = restored.event;
+    let work = |connection: &mut AnyConnection| record(connection, id);
+    under_locks(session, Tables::None, options.locks, &mut |_| {}, work, |connection, ()| {
+        let state = State::look(connection)?;
+        Ok(Became::done_if(state.events.iter().any(|event| event.id == id && !event.is_open())))
     })?;
     restored.verified = report.counts.projects.total();
     Ok(Restoration::Done(restored))
+}
+
+/// Records that the drop `id` is restored, unless another process has.
+fn record(connection: &mut AnyConnection, id: i64) -> Result<(), RestoreError> {
+    match State::look(connection)?.next()? {
+        Next::Refill(event) if event.id == id => {}
+        Next::Restored(event) if event.id == id => return Ok(()),
+        _ => {
+            return Err(RestoreError::Changed(
+                "columns or triggers went away while both sides were being verified",
+            ));
+        }
+    }
+    let now = dialect::backend(connection).now();
+    diesel::sql_query(format!(
+        "UPDATE sti_drop_event SET restored_at = {now} WHERE id = $1 AND restored_at IS NULL"
+    ))
+    .bind::<BigInt, _>(id)
+    .execute(connection)
+    .doing("recording that the drop is restored")?;
+    Ok(())
 }

@@ -52,6 +52,11 @@ impl State {
         LEGACY_COLUMNS.into_iter().filter(|name| !there(name)).collect()
     }
 
+    /// When the columns came back after the last drop on record.
+    pub(super) fn came_back_at(&self) -> Option<Timestamp> {
+        self.events.last().and_then(|event| event.restore_began_at)
+    }
+
     pub(super) fn next(&self) -> Result<Next, RestoreError> {
         if self.columns.is_empty() {
             return Err(RestoreError::NoTable);

@@ -184,7 +184,7 @@ fn what_a_gate_found_can_be_followed_up(database: &TestDatabase) {
         coverage.evidence,
         ["7 projects: 7 school; columns: course_name 7, course_code 7, teacher_name 7"]
     );
-    assert_eq!(coverage.fix.as_deref(), Some("sti backfill"));
+    assert_eq!(coverage.fix.as_deref(), Some("ENABLE_STI=true sti backfill"));
     let stray = plan.gate(Gate::StrayValues).unwrap();
     assert_eq!(stray.evidence, ["1 project: 1 self_study (drafts); columns: course_name 1"]);
     assert!(stray.fix.as_ref().unwrap().contains("--waive stray-values=1"));

@@ -151,13 +151,19 @@ pub(crate) fn everything(database: &TestDatabase) -> Everything {
 pub(crate) fn bring_level(database: &TestDatabase) {
     use crate::backfill::rig::{config, run};
     use sti_core::backfill::Scope;
-    use sti_core::verify::repair::{Direction, Execution, RepairOptions, execute, plan};
 
-    let direction = Direction::Legacy;
+    repaired(database, sti_core::verify::repair::Direction::Legacy);
+    run(database, &config(1000, Scope::All)).unwrap();
+}
+
+/// Repairs what contradicts, from the side that is right.
+#[track_caller]
+pub(crate) fn repaired(database: &TestDatabase, direction: sti_core::verify::repair::Direction) {
+    use sti_core::verify::repair::{Execution, RepairOptions, execute, plan};
+
     let digest = plan(&mut open(database), direction, 0).unwrap().digest;
     let repaired = execute(&mut open(database), &RepairOptions::new(direction, digest)).unwrap();
     assert!(matches!(repaired, Execution::Done(_)), "{repaired:?}");
-    run(database, &config(1000, Scope::All)).unwrap();
 }
 
 /// Another empty database on the same backend, where one test needs several.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection as _;
 use sti_core::models::Kind;
 use sti_core::repository::{ListQuery, SchoolPatch, TypeChange};
 use sti_core::test_support::TestDatabase;
@@ -9,7 +10,7 @@ use sti_core::{WriteMode, both_backends};
 
 use super::rig::{
     add_columns, another, details_of, drop_legacy, finish_restore, id, insert, insert_row, legacy, migrate,
-    new_school, open, publish, row, teacher, texts, values,
+    new_school, open, owner, publish, row, teacher, texts, values,
 };
 
 both_backends! {
@@ -19,6 +20,7 @@ both_backends! {
     a_service_that_slept_through_drop_and_restore_goes_on,
     dual_mode_reads_the_legacy_columns_again_when_they_are_filled,
     drop_restore_and_drop_again,
+    a_call_that_waits_for_long_notices_the_columns_all_the_same,
 }
 
 /// No look at the catalogue falls due.
@@ -142,5 +144,35 @@ fn drop_restore_and_drop_again(database: &TestDatabase) {
             let both = values(&[Some("a"), Some("b"), Some("restored"), None, None]);
             assert_eq!(legacy(database, id(number)), both);
         }
+    }
+}
+
+/// It found the columns gone, and then waited for a lock for longer than it may go without a look: by now the triggers of
+/// the restore may have gone too.
+fn a_call_that_waits_for_long_notices_the_columns_all_the_same(database: &TestDatabase) {
+    const INTERVAL: Duration = Duration::from_millis(500);
+    three_schools(database);
+    for (number, mode) in (1..).zip(BOTH) {
+        drop_legacy(database);
+        let (mut connection, repository) = open(database, mode);
+        let repository = repository.looking_again_after(INTERVAL);
+        add_columns(database);
+        let mut other = owner(database);
+        other.batch_execute(database.either("BEGIN", "BEGIN IMMEDIATE")).unwrap();
+        let one = id(number).hex();
+        let lock = format!("UPDATE projects_project SET name = name WHERE id = '{one}'");
+        other.batch_execute(&lock).unwrap();
+        std::thread::scope(|scope| {
+            let call =
+                scope.spawn(|| repository.update(&mut connection, id(number), &teacher("new")).unwrap());
+            std::thread::sleep(2 * INTERVAL);
+            assert!(!call.is_finished(), "{mode}: it did not wait");
+            other.batch_execute("COMMIT").unwrap();
+            assert_eq!(details_of(&call.join().unwrap()), ["a", "b", "new"], "{mode}");
+        });
+        assert_eq!(row(database, Kind::School, id(number)), Some(texts(&["a", "b", "new"])), "{mode}");
+        let noticed = values(&[None, None, Some("new"), None, None]);
+        assert_eq!(legacy(database, id(number)), noticed, "{mode}: no trigger is there to bring it over");
+        finish_restore(database);
     }
 }

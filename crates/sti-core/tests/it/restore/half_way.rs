@@ -25,7 +25,7 @@ fn nobody_copies_from_columns_that_are_not_filled(database: &TestDatabase) {
     drop_by_hand(database);
     let options = chunks_of(2);
     let stop = options.stop.clone();
-    let stopped = restore(&mut owner(database), &options, &mut |event| {
+    let stopped = restore(&mut || Ok(owner(database)), &options, &mut |event| {
         if matches!(event, RestoreEvent::ChunkDone { .. }) {
             stop.stop();
         }

@@ -35,7 +35,7 @@ fn stopped_behind_each_chunk(database: &TestDatabase) {
     for chunk in 1..=3 {
         let options = chunks_of(2);
         let stop = options.stop.clone();
-        let stopped = restore(&mut owner(database), &options, &mut |event| {
+        let stopped = restore(&mut || Ok(owner(database)), &options, &mut |event| {
             if matches!(event, RestoreEvent::ChunkDone { .. }) {
                 stop.stop();
             }
@@ -66,12 +66,10 @@ fn torn_down_at_each_step_of_each_chunk(database: &TestDatabase) {
             }
         });
         let options = RestoreOptions { probe, ..chunks_of(1) };
-        let mut connection = owner(database);
         let torn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            restore(&mut connection, &options, &mut |_| {})
+            restore(&mut || Ok(owner(database)), &options, &mut |_| {})
         }));
         assert!(torn.is_err(), "{step:?}");
-        drop(connection);
         let through = database.value("SELECT refilled_through FROM sti_drop_event").replace('-', "");
         assert_eq!(through, id(nth + 1).hex(), "{step:?}");
     }
@@ -111,7 +109,7 @@ fn triggers_that_somebody_took_away(database: &TestDatabase) {
     drop_by_hand(database);
     let options = chunks_of(5);
     let stop = options.stop.clone();
-    let stopped = restore(&mut owner(database), &options, &mut |_| stop.stop()).unwrap();
+    let stopped = restore(&mut || Ok(owner(database)), &options, &mut |_| stop.stop()).unwrap();
     assert!(matches!(stopped, Restoration::Stopped(_)), "{stopped:?}");
     database.execute(database.either(
         "DROP TRIGGER sti_restore_row ON projects_schoolproject",

@@ -112,7 +112,7 @@ fn a_writer_of_rows_alone_leaves_a_trace(database: &TestDatabase) {
     with_triggers(database);
     let finish = |quiet_for| {
         let options = FinishOptions { noticed_after: Duration::ZERO, quiet_for, ..FinishOptions::default() };
-        finish(&mut owner(database), &options, &mut |_| {}).unwrap()
+        finish(&mut || Ok(owner(database)), &options, &mut |_| {}).unwrap()
     };
     for mode in [WriteMode::Dual, WriteMode::Subtype] {
         let (mut connection, repository) = open(database, mode);

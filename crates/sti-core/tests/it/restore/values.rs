@@ -1,21 +1,27 @@
 //! Which values come back: column by column, the archived one or the subtype row's.
 
+use sti_core::WriteMode;
 use sti_core::both_backends;
-use sti_core::contract::restore::Restoration;
+use sti_core::contract::restore::{Restoration, RestoreEvent, restore};
 use sti_core::models::Kind::{School, SelfStudy};
+use sti_core::repository::{SchoolPatch, SelfStudyPatch, TypeChange};
 use sti_core::test_support::TestDatabase;
 use sti_core::verify::Class;
+use sti_core::verify::repair::Direction;
 
 use super::rig::{
     chunks_of, definitions, drop_by_hand, figures, finished, leftovers, legacy_digest, refilled, restored,
     try_restore,
 };
-use crate::repository::rig::{another, id, insert, insert_row, legacy, migrate, row, values};
+use crate::contract::rig::repaired;
+use crate::repository::rig::{another, id, insert, insert_row, legacy, migrate, open, owner, row, values};
 
 both_backends! {
     what_the_columns_held_comes_back,
     a_value_that_was_changed_since_comes_from_the_row,
     a_change_of_type_since,
+    an_empty_field_of_a_new_row_is_no_word_against_an_archived_value,
+    a_column_that_fell_behind_without_the_triggers_is_for_somebody_to_decide,
     projects_made_and_deleted_since,
     a_value_that_somebody_else_wrote_stays,
     definitions_come_back,
@@ -89,12 +95,80 @@ fn a_change_of_type_since(database: &TestDatabase) {
         "BEGIN; UPDATE projects_project SET project_type = 'school' WHERE project_type = 'SCHOOL'; \
          INSERT INTO projects_schoolproject VALUES ('00000000000000000000000000000004', '', 'new', ''); COMMIT",
     );
-    let restored = restored(database);
+    let Restoration::NotVerified { restored, report } = try_restore(database, &chunks_of(2)).unwrap() else {
+        panic!("somebody has to decide about \"unknown\"");
+    };
     assert_eq!(legacy(database, id(6)), values(&[None, None, None, Some("goal"), None]));
     assert_eq!(legacy(database, id(1)), values(&[Some("a"), Some(""), None, None, None]));
-    assert_eq!(legacy(database, id(4)), values(&[Some(""), Some("new"), Some(""), Some("goal"), Some("f")]));
-    // "NULL", "c" and "stray" of the one, "unknown" of the other.
-    assert_eq!(restored.refilled.superseded, 4);
+    let fourth = values(&[Some("unknown"), Some("new"), Some(""), Some("goal"), Some("f")]);
+    assert_eq!(legacy(database, id(4)), fourth);
+    // "NULL", "c" and "stray" of the one are superseded; "unknown" of the other is not.
+    assert_eq!((restored.refilled.superseded, restored.refilled.beside_empty), (3, 1));
+    assert_eq!((report.affected, report.count(Class::Drift)), (1, 1));
+    assert_eq!(report.samples[0].projects[0].id, id(4));
+    // The row gets the value that nobody could see.
+    repaired(database, Direction::Legacy);
+    super::rig::restored(database);
+    assert_eq!(legacy(database, id(4)), fourth);
+    assert_eq!(row(database, School, id(4)).unwrap(), ["unknown", "new", ""]);
+}
+
+/// A stray value of the kind that the project becomes after the drop: what nobody saw was not emptied by anybody.
+fn an_empty_field_of_a_new_row_is_no_word_against_an_archived_value(database: &TestDatabase) {
+    plant(database);
+    drop_by_hand(database);
+    let (mut connection, repository) = open(database, WriteMode::Subtype);
+    // Its goal_description was "stray", its study_frequency NULL.
+    let empty = TypeChange::SelfStudy(SelfStudyPatch::default());
+    repository.change_type(&mut connection, id(6), &empty).unwrap();
+    // Here the new row says something of its own.
+    let own = SchoolPatch { course_name: Some("own".into()), ..SchoolPatch::default() };
+    repository.change_type(&mut connection, id(2), &TypeChange::School(own)).unwrap();
+    let Restoration::NotVerified { restored, report } = try_restore(database, &chunks_of(2)).unwrap() else {
+        panic!("nobody has decided");
+    };
+    assert_eq!(legacy(database, id(6)), values(&[None, None, None, Some("stray"), None]));
+    assert_eq!(legacy(database, id(2))[0].as_deref(), Some("own"));
+    assert_eq!(restored.refilled.beside_empty, 1);
+    assert_eq!((report.affected, report.count(Class::Drift)), (1, 1));
+    // The other decision: the row is right, and the before-image is kept.
+    repaired(database, Direction::Subtype);
+    super::rig::restored(database);
+    assert_eq!(legacy(database, id(6)), values(&[None, None, None, Some(""), None]));
+    assert_eq!(database.count("sti_legacy_archive WHERE goal_description = 'stray'"), 1);
+}
+
+/// Without the triggers a column that was level falls behind; nobody can tell it from one that was written by hand.
+fn a_column_that_fell_behind_without_the_triggers_is_for_somebody_to_decide(database: &TestDatabase) {
+    plant(database);
+    drop_by_hand(database);
+    let options = chunks_of(2);
+    let stop = options.stop.clone();
+    let stopped = restore(&mut || Ok(owner(database)), &options, &mut |event| {
+        if matches!(event, RestoreEvent::ChunkDone { .. }) {
+            stop.stop();
+        }
+    });
+    assert!(matches!(stopped, Ok(Restoration::Stopped(_))), "{stopped:?}");
+    let one = "WHERE project_id = '00000000000000000000000000000001'";
+    let write = |name: &str| {
+        database.execute(&format!("UPDATE projects_schoolproject SET course_name = '{name}' {one}"));
+    };
+    write("levelled");
+    assert_eq!(legacy(database, id(1))[0].as_deref(), Some("levelled"));
+    database.execute(database.either(
+        "DROP TRIGGER sti_restore_row ON projects_schoolproject",
+        "DROP TRIGGER sti_restore_school_update",
+    ));
+    write("newer");
+    let Restoration::NotVerified { restored, report } = try_restore(database, &chunks_of(2)).unwrap() else {
+        panic!("nobody has decided");
+    };
+    assert_eq!((restored.refilled.left, report.count(Class::Drift)), (1, 1));
+    assert_eq!(legacy(database, id(1))[0].as_deref(), Some("levelled"));
+    repaired(database, Direction::Subtype);
+    super::rig::restored(database);
+    assert_eq!(legacy(database, id(1)), values(&[Some("newer"), Some(""), None, None, None]));
 }
 
 fn projects_made_and_deleted_since(database: &TestDatabase) {

@@ -23,7 +23,8 @@ fn readers_do_not_stand_in_the_way_of_triggers_that_come() {
     installed(&database);
     // They do in that of triggers that go.
     let mut told = Vec::new();
-    let error = remove(&mut owner(&database), TWICE, &mut |retry| told.push(retry.attempt)).unwrap_err();
+    let error =
+        remove(&mut || Ok(owner(&database)), TWICE, &mut |retry| told.push(retry.attempt)).unwrap_err();
     let SyncError::Locked { attempts: 2, holders, .. } = error else { panic!("{error}") };
     assert_eq!(told, [1]);
     assert_eq!(holders.iter().map(|holder| holder.application.as_str()).collect::<Vec<_>>(), ["reader"]);
@@ -38,7 +39,7 @@ fn a_writer_does_and_is_named_and_not_harmed() {
     migrate(&database);
     let writer = Session::open(&database, "writer");
     writer.run(&format!("BEGIN; {}", insert_sql(1, "school", [Some("a"), None, None, None, None])));
-    let error = install(&mut owner(&database), TWICE, &mut |_| {}).unwrap_err();
+    let error = install(&mut || Ok(owner(&database)), TWICE, &mut |_| {}).unwrap_err();
     let SyncError::Locked { attempts: 2, holders, .. } = &error else { panic!("{error}") };
     assert_eq!(holders[0].application, "writer");
     assert_eq!(problems(&database), None);
@@ -57,9 +58,9 @@ fn a_write_on_the_way_is_waited_for() {
     let url = database.url().to_owned();
     let installer = std::thread::spawn(move || {
         let url = sti_core::db::DatabaseUrl::parse(&url).unwrap();
-        let mut connection = sti_core::db::connect(&url, sti_core::db::Access::Write, "installer").unwrap();
+        let mut connector = || sti_core::db::connect(&url, sti_core::db::Access::Write, "installer");
         let locks = Attempts { attempts: 100, lock_timeout: Duration::from_millis(400) };
-        install(&mut connection, locks, &mut |_| {}).unwrap()
+        install(&mut connector, locks, &mut |_| {}).unwrap()
     });
     wait_until_it_waits(&database, "installer");
     // Behind it in the queue, and so after it.

@@ -62,10 +62,10 @@ fn beside_triggers_of_a_restore_that_nobody_has_on_record() {
 #[test]
 fn for_a_role_that_owns_nothing() {
     let database = super::rig::ours();
-    let error = remove(&mut application(&database), Attempts::default(), &mut |_| {}).unwrap_err();
+    let error = remove(&mut || Ok(application(&database)), Attempts::default(), &mut |_| {}).unwrap_err();
     assert!(matches!(error, SyncError::Obstacles(_)), "{error}");
     super::rig::removed(&database);
-    let error = install(&mut application(&database), Attempts::default(), &mut |_| {}).unwrap_err();
+    let error = install(&mut || Ok(application(&database)), Attempts::default(), &mut |_| {}).unwrap_err();
     let SyncError::Obstacles(obstacles) = error else { panic!("{error}") };
     let said: Vec<String> = obstacles.iter().map(ToString::to_string).collect();
     for table in ["projects_project", "projects_schoolproject", "projects_selfstudyproject"] {
@@ -80,12 +80,11 @@ fn for_a_role_that_owns_nothing() {
 fn on_sqlite() {
     let database = TestDatabase::sqlite();
     migrate(&database);
-    let mut connection = owner(&database);
     let url = DatabaseUrl::parse(database.url()).unwrap();
     let errors = [
         status(&mut connect(&url, Access::Read, "test").unwrap()).unwrap_err(),
-        install(&mut connection, Attempts::default(), &mut |_| {}).unwrap_err(),
-        remove(&mut connection, Attempts::default(), &mut |_| {}).unwrap_err(),
+        install(&mut || Ok(owner(&database)), Attempts::default(), &mut |_| {}).unwrap_err(),
+        remove(&mut || Ok(owner(&database)), Attempts::default(), &mut |_| {}).unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, SyncError::PostgresOnly), "{error}");

@@ -46,7 +46,7 @@ pub(crate) fn django() -> TestDatabase {
 }
 
 pub(crate) fn try_install(database: &TestDatabase) -> Result<Install, SyncError> {
-    install(&mut owner(database), Attempts { attempts: 2, ..Attempts::default() }, &mut |_| {})
+    install(&mut || Ok(owner(database)), Attempts { attempts: 2, ..Attempts::default() }, &mut |_| {})
 }
 
 /// Installs; gives what was mended.
@@ -60,7 +60,7 @@ pub(crate) fn installed(database: &TestDatabase) -> Vec<String> {
 
 #[track_caller]
 pub(crate) fn removed(database: &TestDatabase) {
-    let removed = remove(&mut owner(database), Attempts::default(), &mut |_| {}).unwrap();
+    let removed = remove(&mut || Ok(owner(database)), Attempts::default(), &mut |_| {}).unwrap();
     assert!(matches!(removed, Remove::Done { .. }), "{removed:?}");
 }
 
@@ -127,6 +127,7 @@ pub(crate) fn only(database: &TestDatabase, kind: Kind, number: u32) -> Vec<Stri
 pub(crate) fn assert_level(database: &TestDatabase) {
     use sti_core::verify::{VerifyOptions, verify};
     assert_eq!(differences(database), [0; 4]);
-    let report = verify(&mut owner(database), VerifyOptions { sample: 3, ..VerifyOptions::default() }).unwrap();
+    let report =
+        verify(&mut owner(database), VerifyOptions { sample: 3, ..VerifyOptions::default() }).unwrap();
     assert!(report.is_clean(), "{:#?}", report.classes);
 }

@@ -12,7 +12,7 @@ pub(super) fn run(options: &PurgeOptions, common: &Common) -> Answer {
     let stage = match &options.confirm {
         None => Stage::Shown(Box::new(plan(&mut target.connect(Access::Read)?, options.event)?)),
         Some(digest) => {
-            let purge = execute(&mut target.connect(Access::Write)?, options.event, digest);
+            let purge = execute(&mut target.connector(), options.event, digest);
             Stage::Purged(purge.map_err(|error| failure(&error))?)
         }
     };
@@ -27,9 +27,9 @@ pub(super) fn run(options: &PurgeOptions, common: &Common) -> Answer {
 fn failure(error: &PurgeError) -> Failure {
     let exit = match error {
         PurgeError::Unknown(_) => Exit::Unknown,
-        PurgeError::Locked { .. } => Exit::Stopped,
+        PurgeError::Locked { .. } | PurgeError::Interrupted { .. } => Exit::Stopped,
         PurgeError::Overtaken { .. } => Exit::Negative,
-        PurgeError::NoSuchEvent { .. } | PurgeError::Db(_) => Exit::Failed,
+        PurgeError::NoSuchEvent { .. } | PurgeError::Connect(_) | PurgeError::Db(_) => Exit::Failed,
     };
     Failure::of(exit, error, error)
 }

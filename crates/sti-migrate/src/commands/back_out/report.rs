@@ -214,7 +214,9 @@ impl Report for BackOutReport<'_> {
         }
         document = match self.outcome() {
             "shown" => document.paragraph("Set every service to ENABLE_STI=false first. Then:"),
-            "done" => document.paragraph("To make the rows again: sti backfill."),
+            "done" => {
+                document.paragraph("To make the rows again: ENABLE_STI=true sti backfill --include-drafts.")
+            }
             _ => document.paragraph("Then:"),
         };
         self.next().into_iter().fold(document, Document::command)

@@ -3,15 +3,14 @@
 use serde::Serialize;
 use sti_cli::{Answer, Common, Document, Exit, Report, Target};
 use sti_core::contract::restore::{Attempts, Finish, FinishOptions, finish};
-use sti_core::db::Access;
 
 use super::{failure, progress};
 
 pub(super) fn run(common: &Common, locks: Attempts) -> Answer {
     let target = common.database.resolve("sti-migrate restore-legacy --finish")?;
     let options = FinishOptions { locks, ..FinishOptions::default() };
-    let answer = finish(&mut target.connect(Access::Write)?, &options, &mut progress::retried)
-        .map_err(|error| failure(&error))?;
+    let answer =
+        finish(&mut target.connector(), &options, &mut progress::retried).map_err(|error| failure(&error))?;
     FinishReport::new(&target, &answer).print(common.format)?;
     Ok(match answer {
         Finish::Done { .. } | Finish::Already { .. } => Exit::Done,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sti_cli::{Document, Report, Target, number};
+use sti_core::backfill::Scope;
 use sti_core::contract::restore::{Refilled, Restoration, Restored};
 use sti_core::db::sql_types::Timestamp;
 use sti_core::verify::{Class, Severity, VerifyReport};
@@ -44,6 +45,7 @@ struct RefilledJson {
     changed: i64,
     superseded: i64,
     left: i64,
+    beside_empty: i64,
 }
 
 #[derive(Serialize)]
@@ -119,10 +121,10 @@ impl<'a> RestoreReport<'a> {
                 let any = |classes: &[Class]| classes.iter().any(|class| report.count(*class) > 0);
                 let mut next = Vec::new();
                 if any(&[Class::Missing]) {
-                    next.push("sti backfill");
+                    next.push(Scope::NonDraft.command());
                 }
                 if any(&[Class::MissingDraft]) {
-                    next.push("sti backfill --include-drafts");
+                    next.push(Scope::All.command());
                 }
                 if any(&[Class::Drift, Class::BothKinds]) {
                     next.push("sti-verify --repair --from subtype");
@@ -245,7 +247,7 @@ fn lines(restored: &Restored) -> Vec<String> {
         None => lines.push("columns and triggers were there from an earlier call".to_owned()),
     }
     lines.extend(began.iter().flat_map(|began| &began.widened).map(ToString::to_string));
-    let Refilled { chunks, projects: seen, archived, changed, superseded, left } = *refilled;
+    let Refilled { chunks, projects: seen, archived, changed, superseded, left, beside_empty } = *refilled;
     let behind = resumed_after.map(|id| format!(", going on behind {id}")).unwrap_or_default();
     lines.push(format!(
         "refilled by this command: {} in {}{behind}; {} of them in the archive, {} changed",
@@ -267,12 +269,19 @@ fn lines(restored: &Restored) -> Vec<String> {
             number(left)
         ));
     }
+    if beside_empty > 0 {
+        lines.push(format!(
+            "archived values that came back beside an empty field of a row made since the drop: {}; the row is right \
+             (--from subtype), or lacks the value (--from legacy)",
+            number(beside_empty)
+        ));
+    }
     lines
 }
 
 fn refilled_json(refilled: Refilled) -> RefilledJson {
-    let Refilled { chunks, projects, archived, changed, superseded, left } = refilled;
-    RefilledJson { chunks, projects, archived, changed, superseded, left }
+    let Refilled { chunks, projects, archived, changed, superseded, left, beside_empty } = refilled;
+    RefilledJson { chunks, projects, archived, changed, superseded, left, beside_empty }
 }
 
 fn findings(report: &VerifyReport) -> impl Iterator<Item = FindingJson> + '_ {

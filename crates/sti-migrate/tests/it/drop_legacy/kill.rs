@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use sti_core::test_support::{Session, TestDatabase};
 
-use crate::held::{Held, kill, wait_until};
+use crate::held::{Held, kill, kill_at_ddl, wait_until};
 
 use super::rig::{archived, digest, drop_legacy, json, legacy, ready, state};
 
@@ -100,6 +100,22 @@ kill_points! {
     while_recording_the_migration: Migration;
     while_completing_the_event: Complete;
     while_committing: Commit;
+}
+
+/// Everything is archived, and the columns are about to go.
+#[test]
+fn while_dropping_the_columns() {
+    let database = TestDatabase::postgres();
+    ready(&database);
+    let (values, before) = (legacy(&database), state(&database));
+    let limits = ["--max-lock", "600s"];
+    let plan = json(&mut drop_legacy(&database, &limits), 0);
+    let digest = plan["digest"].as_str().unwrap();
+    kill_at_ddl(&database, "sti-migrate drop-legacy", "ALTER TABLE", || start(&database, digest));
+    assert_eq!(state(&database), before);
+    let execute = [&["--execute", "--confirm", digest], &limits[..]].concat();
+    assert_eq!(json(&mut drop_legacy(&database, &execute), 0)["answer"], "commit");
+    assert_eq!(archived(&database), values);
 }
 
 /// Killed between two attempts, or in the middle of one that waits for its locks.

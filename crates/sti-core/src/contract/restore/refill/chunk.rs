@@ -12,10 +12,11 @@ use diesel::sql_types::{BigInt, Nullable};
 
 use super::Refilled;
 use super::sql;
+use crate::contract::session::{self, Became, Session};
 use crate::db::dialect::{self, Limits};
 use crate::db::error::Doing as _;
 use crate::db::sql_types::{DbTimestamp, DbUuid, Timestamp};
-use crate::db::{AnyConnection, DbError, Failed, write_transaction_phased};
+use crate::db::{AnyConnection, DbError};
 use crate::keyset::{KeyRange, Keyset};
 use crate::mapping::PARENT;
 use crate::models::ProjectId;
@@ -62,8 +63,11 @@ impl From<DbError> for Undone {
 
 /// Refills the next chunk behind the event's cursor and commits; `None` when there is none, or when the event has
 /// been restored meanwhile. Two processes take turns: the event's row is locked first.
-pub(super) fn run(connection: &mut AnyConnection, job: &Job<'_>) -> Result<Option<Chunk>, Failed<Undone>> {
-    write_transaction_phased(connection, |connection| {
+pub(super) fn run(
+    session: &mut Session<'_>,
+    job: &Job<'_>,
+) -> Result<Option<Chunk>, session::Undone<Undone>> {
+    let work = |connection: &mut AnyConnection| {
         dialect::limit_transaction(connection, job.limits).doing("limiting the transaction")?;
         let Some(cursor) = hold(connection, job)? else { return Ok(None) };
         let Some((range, _)) = Keyset::after(cursor).next_range(connection, "TRUE", job.size)? else {
@@ -82,7 +86,18 @@ pub(super) fn run(connection: &mut AnyConnection, job: &Job<'_>) -> Result<Optio
         advance(connection, range.through, job)?;
         job.probe.at(Step::Commit);
         Ok(Some(Chunk { refilled, through: range.through }))
+    };
+    session.transaction(work, |connection, chunk| match chunk {
+        Some(chunk) => became(connection, job, chunk.through),
+        None => Ok(Became::Done),
     })
+}
+
+/// What the cursor says of a chunk whose COMMIT has no answer. Another process may have moved it since, over the same
+/// projects: then they are refilled, whoever did it.
+fn became(connection: &mut AnyConnection, job: &Job<'_>, through: ProjectId) -> Result<Became, DbError> {
+    let restored_or_behind = hold(connection, job)?.is_none_or(|cursor| cursor >= Some(through));
+    Ok(Became::done_if(restored_or_behind))
 }
 
 /// Locks the event's row and gives its cursor; `None` once it is restored.
@@ -134,6 +149,8 @@ fn count(connection: &mut AnyConnection, ids: &[ProjectId], job: &Job<'_>) -> Re
         superseded: i64,
         #[diesel(sql_type = BigInt)]
         left_alone: i64,
+        #[diesel(sql_type = BigInt)]
+        beside_empty: i64,
     }
     let backend = dialect::backend(connection);
     let row: Row = diesel::sql_query(sql::count(backend, job.event, ids))
@@ -146,6 +163,7 @@ fn count(connection: &mut AnyConnection, ids: &[ProjectId], job: &Job<'_>) -> Re
         changed: row.changed,
         superseded: row.superseded,
         left: row.left_alone,
+        beside_empty: row.beside_empty,
     })
 }
 

@@ -20,6 +20,8 @@ const fn alias(kind: Kind) -> &'static str {
 ///   now, as a change of type leaves it. A row that merely went is no reason to lose its values.
 /// - A row that says what it said then, or what the archived value maps to: the archived value, which knows NULL from
 ///   `''`. Any other row: what it says.
+/// - But an empty field of a row that was not there at the drop is nobody's word against an archived value: who made the
+///   row could not see that value. See [`beside_empty_sql`].
 fn target_sql(kind: Kind, column: &str, exact: &str) -> String {
     let (row, then) = (alias(kind), format!("a.{kind}_{column}"));
     let archived = mapped_sql("a", column);
@@ -29,8 +31,18 @@ fn target_sql(kind: Kind, column: &str, exact: &str) -> String {
               WHEN {row}.project_id IS NULL THEN CASE WHEN a.has_{kind} AND NOT {of_kind} THEN NULL ELSE a.{column} END \
               WHEN {row}.{column} {exact} = {archived} {exact} THEN a.{column} \
               WHEN a.has_{kind} AND {row}.{column} {exact} = {then} {exact} THEN a.{column} \
-              ELSE {row}.{column} END"
+              WHEN {beside_empty} THEN a.{column} \
+              ELSE {row}.{column} END",
+        beside_empty = beside_empty_sql(kind, column, exact)
     )
+}
+
+/// SQL: true where an archived value comes back although today's row has an empty field: the row was made after the drop,
+/// for a project whose type was set or changed, and a field that nobody touches begins as `''`. Both sides differ then,
+/// which the verification says, so that somebody decides; the other way about the value would be in the archive only.
+fn beside_empty_sql(kind: Kind, column: &str, exact: &str) -> String {
+    let row = alias(kind);
+    format!("(NOT a.has_{kind} AND {row}.{column} {exact} = '' AND a.{column} {exact} <> '')")
 }
 
 /// SQL: true where the column holds a value that neither the archive nor the subtype row holds. Nobody but another
@@ -41,14 +53,17 @@ fn foreign_sql(kind: Kind, column: &str, exact: &str) -> String {
 }
 
 /// SQL: for each project its id, whether it is in the archive, and for each column what it holds (`was_`), what it
-/// must hold (`is_`), what is archived (`then_`), and whether a foreign value is left alone (`left_`).
+/// must hold (`is_`), what is archived (`then_`), whether a foreign value is left alone (`left_`), and whether an archived
+/// one comes back beside an empty field (`beside_`).
 fn values_sql(backend: Backend, event: i64, ids: &[ProjectId]) -> String {
     let exact = backend.exact();
     let of_column = |(kind, c): (Kind, &str)| {
         let (target, foreign) = (target_sql(kind, c, exact), foreign_sql(kind, c, exact));
         format!(
             ", p.{c} AS was_{c}, a.{c} AS then_{c}, CASE WHEN {foreign} THEN p.{c} ELSE {target} END AS is_{c}, \
-             CASE WHEN {foreign} THEN 1 ELSE 0 END AS left_{c}"
+             CASE WHEN {foreign} THEN 1 ELSE 0 END AS left_{c}, \
+             CASE WHEN {foreign} THEN 0 WHEN {beside} THEN 1 ELSE 0 END AS beside_{c}",
+            beside = beside_empty_sql(kind, c, exact)
         )
     };
     let columns = Kind::ALL.into_iter().flat_map(|kind| kind.columns().iter().map(move |c| (kind, *c)));
@@ -80,13 +95,16 @@ pub(super) fn count(backend: Backend, event: i64, ids: &[ProjectId]) -> String {
         )
     });
     let left = LEGACY_COLUMNS.map(|c| format!("v.left_{c}"));
+    let beside = LEGACY_COLUMNS.map(|c| format!("v.beside_{c}"));
     let sum = |terms: &str| format!("CAST(COALESCE(sum({terms}), 0) AS bigint)");
     format!(
-        "SELECT count(*) AS projects, {} AS archived, {} AS changed, {} AS superseded, {} AS left_alone FROM ({}) v",
+        "SELECT count(*) AS projects, {} AS archived, {} AS changed, {} AS superseded, {} AS left_alone, \
+         {} AS beside_empty FROM ({}) v",
         sum("v.archived"),
         sum(&format!("CASE WHEN {} THEN 1 ELSE 0 END", changes_sql(exact))),
         sum(&superseded.join(" + ")),
         sum(&left.join(" + ")),
+        sum(&beside.join(" + ")),
         values_sql(backend, event, ids)
     )
 }

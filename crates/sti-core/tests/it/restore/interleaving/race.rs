@@ -56,7 +56,7 @@ pub(crate) fn race(database: &Arc<TestDatabase>, race: &Race) -> Result<Restorat
     let sabotage = if let TakenOut::Engine(sabotage) = race.taken_out { sabotage } else { Sabotage::None };
     let probe = probe(database, race, &state).with_sabotage(sabotage);
     let options = RestoreOptions { probe, ..chunks_of(10) };
-    let restored = restore(&mut open(database, "refill"), &options, &mut |event| {
+    let restored = restore(&mut || Ok(open(database, "refill")), &options, &mut |event| {
         if race.taken_out == TakenOut::TriggersLock && matches!(event, RestoreEvent::Began(_)) {
             take_out_the_triggers_lock(database);
         }
