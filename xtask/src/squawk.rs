@@ -12,7 +12,7 @@ use crate::tidy::tree;
 /// The newest when its rules were last gone through; a newer one may have more.
 const VERSION: &str = "2.70.0";
 
-/// Read the PostgreSQL migrations with squawk (squawkhq.com).
+/// Read the PostgreSQL migrations, and the statements of the sync triggers, with squawk (squawkhq.com).
 ///
 /// `.squawk.toml` says which rules do not hold here, and why. squawk does not look into `DO` blocks, so their
 /// statements are given to it apart. It is installed with pip into a virtual environment below the target folder.
@@ -36,6 +36,11 @@ pub(crate) fn run(_: &Options) -> Outcome {
             clean &= given(squawk_in(&root, &squawk).args(["--stdin-filepath", file]), &statements)?;
         }
     }
+    for file in made_by_code(&root)? {
+        let text = fs::read_to_string(root.join(&file)).map_err(Failure::during(format!("read {file}")))?;
+        println!("{file}: the statements that code makes");
+        clean &= given(squawk_in(&root, &squawk).args(["--stdin-filepath", &file]), snapshot(&text))?;
+    }
     Ok(ExitCode::from(u8::from(!clean)))
 }
 
@@ -46,6 +51,21 @@ fn migrations(root: &Path) -> Result<Vec<String>, Failure> {
         file.ends_with("up.sql") && file.components().any(|part| part.as_os_str() == "postgres")
     };
     Ok(tree::files(&folder)?.iter().filter(|file| ours(file)).map(|file| tree::shown(root, file)).collect())
+}
+
+/// The snapshots of SQL that is put together for the schema that is there: all that come, and not those that take away.
+fn made_by_code(root: &Path) -> Result<Vec<String>, Failure> {
+    let folder = root.join("crates/sti-core/src/sync/snapshots");
+    let comes = |file: &&PathBuf| {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.ends_with(".snap") && !name.contains("removal")
+    };
+    Ok(tree::files(&folder)?.iter().filter(comes).map(|file| tree::shown(root, file)).collect())
+}
+
+/// What a snapshot holds, behind its header.
+fn snapshot(text: &str) -> &str {
+    text.splitn(3, "---\n").nth(2).unwrap_or(text)
 }
 
 fn squawk_in(root: &Path, squawk: &Path) -> Command {
@@ -145,6 +165,17 @@ mod tests {
             "-- squawk-ignore-file some-rule\n\n\n\n\n    ALTER TABLE a\n        DROP COLUMN b;\n\n\n\n"
         );
         assert_eq!(inside_of_do("CREATE TABLE b (id int);\n"), None);
+    }
+
+    #[test]
+    fn the_statements_of_the_sync_triggers_are_found() {
+        let root = workspace();
+        let found = made_by_code(&root).unwrap();
+        assert_eq!(found.len(), 3, "{found:?}");
+        for file in found {
+            let text = fs::read_to_string(root.join(&file)).unwrap();
+            assert!(snapshot(&text).starts_with("CREATE OR REPLACE FUNCTION"), "{file}");
+        }
     }
 
     #[test]

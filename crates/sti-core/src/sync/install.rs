@@ -114,6 +114,10 @@ fn make(connection: &mut AnyConnection) -> Result<Install, SyncError> {
     let SyncStatus { problems: mended, .. } = status::look(connection)?;
     let places = Places::find(connection)?;
     connection.batch_execute(&places.create_function()).doing("making the function of the sync triggers")?;
+    if let Some(owner) = status::better_owner(connection)? {
+        let sql = format!("ALTER FUNCTION {} OWNER TO {owner}", places.function());
+        connection.batch_execute(&sql).doing("giving the function to the owner of projects_project")?;
+    }
     for trigger in Trigger::ALL {
         connection
             .batch_execute(&places.create_trigger(trigger))

@@ -206,27 +206,60 @@ struct FoundFunction {
 
 fn function(connection: &mut AnyConnection) -> Result<Option<FoundFunction>, DbError> {
     let AnyConnection::Pg(connection) = connection else { return Ok(None) };
-    let [school, self_study] = Kind::ALL.map(Kind::table);
     diesel::sql_query(format!(
         "SELECT f.prosrc AS body, l.lanname = 'plpgsql' AS plpgsql, f.prosecdef AS definer, \
                 f.proconfig IS NOT DISTINCT FROM ARRAY['search_path={SEARCH_PATH}'] AS fixed, \
                 EXISTS (SELECT 1 FROM aclexplode(COALESCE(f.proacl, acldefault('f', f.proowner))) a \
                         WHERE a.grantee = 0) AS public, \
                 quote_ident(pg_get_userbyid(f.proowner)) AS owner, \
-                ARRAY(SELECT n.privilege || ' on ' || n.name FROM (VALUES \
-                          ('SELECT', '{PARENT}'), ('UPDATE', '{PARENT}'), \
-                          ('SELECT', '{school}'), ('INSERT', '{school}'), ('UPDATE', '{school}'), \
-                          ('DELETE', '{school}'), \
-                          ('SELECT', '{self_study}'), ('INSERT', '{self_study}'), ('UPDATE', '{self_study}'), \
-                          ('DELETE', '{self_study}'), ('INSERT', 'sti_repair_log')) n (privilege, name) \
-                      WHERE NOT COALESCE(has_table_privilege(f.proowner, to_regclass(n.name), n.privilege), true) \
-                      ORDER BY n.name, n.privilege) AS lacks \
+                ARRAY({}) AS lacks \
          FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang JOIN pg_class c ON c.oid = to_regclass($1) \
-         WHERE f.proname = $2 AND f.pronamespace = c.relnamespace AND f.pronargs = 0"
+         WHERE f.proname = $2 AND f.pronamespace = c.relnamespace AND f.pronargs = 0",
+        lacks_sql("f.proowner")
     ))
     .bind::<Text, _>(PARENT)
     .bind::<Text, _>(FUNCTION)
     .get_result(connection)
     .optional()
     .doing("looking for the function of the sync triggers")
+}
+
+/// SQL: what the role with this oid lacks to own the function, a row each.
+fn lacks_sql(role: &str) -> String {
+    let of_rows = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+    let [school, self_study] = Kind::ALL.map(|kind| (kind.table(), &of_rows[..]));
+    let needed = [(PARENT, &["SELECT", "UPDATE"][..]), school, self_study, ("sti_repair_log", &["INSERT"])];
+    let pairs = needed.iter().flat_map(|(table, privileges)| {
+        privileges.iter().map(move |privilege| format!("('{privilege}', '{table}')"))
+    });
+    format!(
+        "SELECT n.privilege || ' on ' || n.name FROM (VALUES {}) n (privilege, name) \
+         WHERE NOT COALESCE(has_table_privilege({role}, to_regclass(n.name), n.privilege), true) \
+         ORDER BY n.name, n.privilege",
+        pairs.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// Who should own the function instead of the superuser that makes it: the owner of `projects_project`, if that role can
+/// do what the function does. A function that a superuser owns would run whatever trigger somebody hangs on a subtype
+/// table with a superuser's rights.
+pub(super) fn better_owner(connection: &mut AnyConnection) -> Result<Option<String>, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        owner: String,
+    }
+    let AnyConnection::Pg(connection) = connection else { return Ok(None) };
+    let row: Option<Row> = diesel::sql_query(format!(
+        "SELECT quote_ident(r.rolname) AS owner FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner \
+         WHERE c.oid = to_regclass($1) AND r.rolname <> current_user \
+           AND EXISTS (SELECT 1 FROM pg_roles s WHERE s.rolname = current_user AND s.rolsuper) \
+           AND NOT EXISTS ({})",
+        lacks_sql("r.oid")
+    ))
+    .bind::<Text, _>(PARENT)
+    .get_result(connection)
+    .optional()
+    .doing("asking who owns projects_project")?;
+    Ok(row.map(|row| row.owner))
 }

@@ -1,6 +1,6 @@
 //! Whose rights the triggers work with, and who may call them.
 
-use super::rig::{assert_level, both_schemas, insert_sql, only, run, save_sql, try_run};
+use super::rig::{assert_level, both_schemas, insert_sql, installed, only, removed, run, save_sql, try_run};
 use crate::repository::rig::{id, texts};
 use sti_core::models::Kind::{School, SelfStudy};
 use sti_core::test_support::TestDatabase;
@@ -51,4 +51,35 @@ fn nobody_else_gives_names_a_meaning(database: &TestDatabase) {
          CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION public.sti_sync()",
     );
     assert!(error.unwrap_err().contains("permission denied for function public.sti_sync"));
+}
+
+fn owner_of_the_function(database: &TestDatabase) -> String {
+    database.value("SELECT proowner::regrole::text FROM pg_proc WHERE proname = 'sti_sync'")
+}
+
+/// Whoever owns a subtype table may hang a trigger on it, which must not get a superuser's rights by ours.
+#[test]
+fn a_superuser_gives_the_function_to_the_owner_of_the_tables() {
+    let database = TestDatabase::postgres();
+    crate::repository::rig::migrate(&database);
+    let owner = role(&database);
+    for table in ["projects_project", "projects_schoolproject", "projects_selfstudyproject"] {
+        database.execute(&format!("ALTER TABLE {table} OWNER TO {owner}"));
+    }
+    // Who cannot do what the function does cannot own it.
+    installed(&database);
+    assert_eq!(owner_of_the_function(&database), database.value("SELECT current_user::text"));
+    database.execute(&format!("GRANT INSERT ON sti_repair_log TO {owner}"));
+    removed(&database);
+    installed(&database);
+    assert_eq!(owner_of_the_function(&database), owner);
+    database.execute(
+        "CREATE TABLE seen (who text); GRANT INSERT ON seen TO PUBLIC; \
+         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS \
+            'BEGIN INSERT INTO public.seen VALUES (current_user); RETURN NULL; END'; \
+         CREATE TRIGGER look AFTER INSERT ON projects_schoolproject FOR EACH ROW EXECUTE FUNCTION look()",
+    );
+    database.execute(&insert_sql(1, "school", [Some("a"), None, None, None, None]));
+    assert_eq!(database.value("SELECT who FROM seen"), owner);
+    assert_level(&database);
 }
