@@ -1,4 +1,4 @@
-//! One attempt at the drop: everything between taking the locks and COMMIT, in one transaction.
+//! One attempt at the drop where everything is one transaction (SQLite): all between taking the locks and COMMIT.
 
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,10 @@ pub(super) enum Stop {
     Refused(Box<DropPlan>, Refusal),
     /// It was a rehearsal, and came to its end.
     Rehearsed(Made),
+    /// The locks were not to be had.
+    NotLocked(DbError),
+    /// So much was written since the last look that it is not worked off under the locks.
+    TooMuch,
     Failed(ContractError),
 }
 
@@ -106,7 +110,7 @@ fn under_locks(
     }
     probe.at(Step::Write);
     let definitions = serde_json::to_string(&found.definitions).unwrap_or_default();
-    let event = event::record(connection, &found.plan, &definitions, job.digest)?;
+    let event = event::record(connection, None, &found.plan, &definitions, job.digest)?;
     let id = event.id;
     *recorded = Some(event);
     let archived = archive(connection, id, "TRUE")?;
@@ -118,7 +122,7 @@ fn under_locks(
     Ok(Made { plan: Box::new(found.plan), event: id, archived, held: Duration::ZERO })
 }
 
-fn drop_columns(connection: &mut AnyConnection) -> Result<(), ContractError> {
+pub(super) fn drop_columns(connection: &mut AnyConnection) -> Result<(), ContractError> {
     dialect::give_permit(connection).doing("giving the permit")?;
     let ran = migrations::run_drop(connection)?;
     expect("the drop's migration to run and be recorded", true, ran)?;
@@ -131,7 +135,7 @@ pub(super) fn legacy_columns(connection: &mut AnyConnection) -> Result<usize, Db
     Ok(columns.iter().filter(|column| LEGACY_COLUMNS.contains(&column.name.as_str())).count())
 }
 
-fn expect<T>(what: &str, expected: T, found: T) -> Result<(), ContractError>
+pub(super) fn expect<T>(what: &str, expected: T, found: T) -> Result<(), ContractError>
 where
     T: PartialEq + std::fmt::Display + Copy,
 {

@@ -37,6 +37,8 @@ pub(super) enum Tables {
     All,
     /// The subtype tables, for triggers that go.
     Rows,
+    /// One of them.
+    One(&'static str),
 }
 
 /// Why it did not come to its end. But for [`Undone::Unknown`], nothing was changed.
@@ -131,6 +133,7 @@ fn lock_tables(connection: &mut AnyConnection, tables: Tables) -> Result<(), DbE
         Tables::None => Ok(()),
         Tables::All => dialect::lock_exclusively(connection, &TABLES),
         Tables::Rows => dialect::lock_exclusively(connection, &TABLES[1..]),
+        Tables::One(table) => dialect::lock_exclusively(connection, &[table]),
     }
     .doing("locking the tables")
 }

@@ -15,7 +15,10 @@ mod locks;
 mod privileges;
 mod sessions;
 
-pub use drop::{clock_minutes, give_permit, lock_exclusively, not_owner, outwait_exclusive};
+pub use drop::{
+    clock_minutes, give_permit, limit_statements, lock_all_within, lock_exclusively, not_owner,
+    notice_lost_client, outwait_exclusive, storage, vacuum,
+};
 pub use locks::{Against, LockHolder, lock_holders, lock_schema};
 pub use privileges::{MissingGrant, Obstacle, missing_grants, obstacles};
 pub use sessions::{MAX_SESSIONS, SessionSeen, sessions};
@@ -133,6 +136,21 @@ impl Backend {
             }
             Self::Sqlite => "BEGIN IMMEDIATE",
         }
+    }
+
+    /// The beginning of a snapshot in which something is written, too.
+    pub(super) const fn begin_writing_snapshot(self) -> &'static str {
+        match self {
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
+            Self::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+
+    /// Whether writers go on while a drop of the legacy columns compares and archives: it keeps a log of what they
+    /// write, and takes its lock at the end. On SQLite a transaction that writes has the whole database anyway.
+    #[must_use]
+    pub const fn works_ahead_of_locks(self) -> bool {
+        matches!(self, Self::Postgres)
     }
 
     pub(super) const fn begin_snapshot(self) -> &'static str {
