@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the engines against what the databases themselves can do.
 
 mod backfill;
+mod drop;
 mod figures;
 mod place;
 mod process;
@@ -22,10 +23,12 @@ pub(crate) struct Options {
 #[derive(Debug, clap::Subcommand)]
 enum Bench {
     Backfill(backfill::Options),
+    Drop(drop::Options),
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
     match &options.bench {
         Bench::Backfill(options) => backfill::run(options),
+        Bench::Drop(options) => drop::run(options),
     }
 }
