@@ -40,3 +40,6 @@ CREATE TABLE sti_change_log (
     -- Being worked on, by the transaction that has marked it.
     taken boolean NOT NULL DEFAULT false
 );
+
+-- Where everything is published, a table without a key could be appended to and never emptied.
+ALTER TABLE sti_change_log REPLICA IDENTITY FULL;

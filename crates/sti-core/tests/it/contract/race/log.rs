@@ -84,6 +84,19 @@ fn a_replication_role_is_logged() {
     super::oracle::refused(&database, &outcome, id(1), "a replication role");
 }
 
+/// A table without a key cannot be emptied where its deletions are published, unless it says how.
+#[test]
+fn a_publication_of_everything_is_no_obstacle() {
+    let database = Arc::new(watched());
+    database.execute("CREATE PUBLICATION everything FOR ALL TABLES");
+    let digest = planned(&database, &options()).digest;
+    let shared = Arc::clone(&database);
+    let mut options = options();
+    options.probe = once_at(Step::CatchUp, move || (DUAL.write)(&shared));
+    let outcome = drop_with(database.url(), &options, &digest).unwrap();
+    made(&database, &outcome, "a publication");
+}
+
 fn many(database: &TestDatabase, count: u32) {
     database.execute(&format!(
         "INSERT INTO projects_project (id, name, project_type, is_draft, created_at, updated_at, owner_id) \
