@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the engines against what the databases themselves can do.
 
 mod backfill;
+mod drop;
 mod figures;
 mod place;
 mod process;
@@ -27,12 +28,14 @@ pub(crate) struct Options {
 enum Bench {
     Backfill(backfill::Options),
     Verify(verify::Options),
+    Drop(drop::Options),
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
     match &options.bench {
         Bench::Backfill(options) => backfill::run(options),
         Bench::Verify(options) => verify::run(options),
+        Bench::Drop(options) => drop::run(options),
     }
 }
 

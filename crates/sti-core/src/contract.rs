@@ -29,10 +29,12 @@
 //! # }
 //! ```
 
+mod ahead;
 mod archive;
 mod attempt;
 mod attempts;
 pub mod back_out;
+mod change_log;
 mod confirm;
 mod digest;
 mod error;
@@ -41,6 +43,7 @@ mod event;
 mod execute;
 mod gate;
 mod gates;
+mod leftovers;
 pub(crate) mod locks;
 mod look;
 mod options;
@@ -48,17 +51,21 @@ mod outcome;
 mod plan;
 pub mod purge;
 pub mod restore;
+mod run;
 pub(crate) mod session;
+mod tally;
 mod waiver;
 
 pub use error::ContractError;
 pub use event::{DropEvent, events};
 pub use execute::{execute, plan, rehearse};
 pub use gate::{Gate, GateResult, UnknownGate, Verdict};
+pub use leftovers::{Leftovers, leftovers};
 pub use options::DropOptions;
 pub use outcome::{Answer, Blocked, Dropped, Outcome, Refusal, Rehearsal};
 pub use plan::{DropPlan, LockEstimate, VALID};
 pub use restore::{finish, restore};
+pub use run::UnmadeRun;
 pub use session::Unknown;
 pub use waiver::{BadWaiver, Waiver};
 

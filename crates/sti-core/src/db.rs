@@ -21,6 +21,6 @@ pub use error::{DbError, Fault};
 pub use pool::{ConnectionManager, Pool, PooledConnection, pool};
 pub use transaction::{
     Failed, in_transaction, lease_transaction, limited_transaction, read_snapshot, write_transaction,
-    write_transaction_phased,
+    write_transaction_phased, writing_snapshot,
 };
 pub use url::{Backend, DatabaseUrl, UrlError};

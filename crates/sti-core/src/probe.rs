@@ -4,7 +4,17 @@
 /// Where an engine stands. Each step is told just before the statement that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The drop has been planned without a lock; the next statement begins its transaction.
+    /// The drop has been planned; the next statement makes its change log. Where writers go on meanwhile (PostgreSQL).
+    Prepare,
+    /// The change log is there and committed; the next statement opens the snapshot that is compared and archived.
+    Snapshot,
+    /// Everything is compared; the next statement archives it, in the same snapshot.
+    Archive,
+    /// The next transaction works on what the change log has.
+    CatchUp,
+    /// What the change log has is taken out of it; the next statement looks at those projects and archives them anew.
+    CatchUpLook,
+    /// No lock is held; the next statement begins the transaction that drops the columns.
     Begin,
     /// The transaction is open; the next statement locks the rows (and, in a chunk, inserts).
     Lock,
@@ -19,6 +29,8 @@ pub enum Step {
     Record,
     /// The next statement is COMMIT.
     Commit,
+    /// A drop that was not made; the next statement takes away what it has left.
+    CleanUp,
     /// All chunks of a sweep are done; the next statement counts what is missing. No transaction is open.
     EndSweep,
 }
@@ -33,6 +45,8 @@ pub enum Sabotage {
     Lock,
     /// The second statement: what it does is done in the first one.
     SecondLook,
+    /// The change log: its triggers are not made.
+    ChangeLog,
 }
 
 /// The hook of an engine; does nothing by default.

@@ -3,6 +3,7 @@
 mod archive;
 mod back_out;
 mod drop_legacy;
+mod leftovers;
 mod misfits;
 mod restore_legacy;
 mod status;

@@ -92,6 +92,11 @@ pub(super) struct Sample<'p> {
 }
 
 impl Sample<'_> {
+    /// To change what is copied.
+    pub(super) fn url(&self) -> String {
+        self.place.url(&self.name)
+    }
+
     /// A fresh copy, written out to disk so that nobody pays for its making.
     pub(super) fn copy(&self) -> Result<Copy<'_>, Failure> {
         let name = format!("{}_copy", self.name);

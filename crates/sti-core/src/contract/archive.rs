@@ -4,9 +4,10 @@ use diesel::RunQueryDsl as _;
 use diesel::sql_types::BigInt;
 
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, DbError};
-use crate::mapping::{LEGACY_COLUMNS, PARENT};
-use crate::models::Kind;
+use crate::db::{AnyConnection, DbError, dialect};
+use crate::keyset::in_sql;
+use crate::mapping::{LEGACY_COLUMNS, PARENT, holds_value_sql, is_kind_sql};
+use crate::models::{Kind, ProjectId};
 
 /// What the names of the archive's columns for a subtype row of `kind` begin with.
 const fn prefix(kind: Kind) -> &'static str {
@@ -39,6 +40,58 @@ pub(super) fn archived(connection: &mut AnyConnection, event: i64) -> Result<i64
         .get_result(connection)
         .doing("counting the rows of sti_legacy_archive")?;
     Ok(row.rows)
+}
+
+/// What the archive says of some projects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, diesel::QueryableByName)]
+pub(super) struct ArchivedOf {
+    /// Those of unknown type.
+    #[diesel(sql_type = BigInt)]
+    pub(super) unknown: i64,
+    /// Those of a known type with a value in the other kind's columns.
+    #[diesel(sql_type = BigInt)]
+    pub(super) stray: i64,
+}
+
+/// What is archived under `event` of the projects `ids`.
+pub(super) fn archived_of(
+    connection: &mut AnyConnection,
+    event: i64,
+    ids: &[ProjectId],
+) -> Result<ArchivedOf, DbError> {
+    let exact = dialect::backend(connection).exact();
+    let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, "a", exact));
+    let stray = Kind::ALL.map(|kind| {
+        format!("({} AND {})", is_kind_sql(kind, "a", exact), holds_value_sql(kind.other(), "a", exact))
+    });
+    let sum = |condition: &str| {
+        format!("CAST(COALESCE(sum(CASE WHEN {condition} THEN 1 ELSE 0 END), 0) AS bigint)")
+    };
+    diesel::sql_query(format!(
+        "SELECT {} AS unknown, {} AS stray FROM sti_legacy_archive a WHERE a.event_id = $1 AND {}",
+        sum(&format!("NOT ({school} OR {self_study})")),
+        sum(&stray.join(" OR ")),
+        in_sql("a.project_id", ids.iter().copied()),
+    ))
+    .bind::<BigInt, _>(event)
+    .get_result(connection)
+    .doing("reading what is archived of some projects")
+}
+
+/// Takes the projects `ids` out of the archive of a drop that is not made yet; gives how many were in it.
+pub(super) fn unarchive(
+    connection: &mut AnyConnection,
+    event: i64,
+    ids: &[ProjectId],
+) -> Result<i64, DbError> {
+    let rows = diesel::sql_query(format!(
+        "DELETE FROM sti_legacy_archive WHERE event_id = $1 AND {}",
+        in_sql("project_id", ids.iter().copied())
+    ))
+    .bind::<BigInt, _>(event)
+    .execute(connection)
+    .doing("taking projects out of the archive that have changed")?;
+    Ok(i64::try_from(rows).unwrap_or(i64::MAX))
 }
 
 /// SQL: the statement; its only placeholder is the event.

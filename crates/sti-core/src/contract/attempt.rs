@@ -1,4 +1,4 @@
-//! One attempt at the drop: everything between taking the locks and COMMIT, in one transaction.
+//! One attempt at the drop where everything is one transaction (SQLite): all between taking the locks and COMMIT.
 
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,10 @@ pub(super) enum Stop {
     Refused(Box<DropPlan>, Refusal),
     /// It was a rehearsal, and came to its end.
     Rehearsed(Made),
+    /// The locks were not to be had.
+    NotLocked(DbError),
+    /// So much was written since the last look that it is not worked off under the locks.
+    TooMuch,
     Failed(ContractError),
 }
 
@@ -107,7 +111,7 @@ fn under_locks(
     }
     probe.at(Step::Write);
     let definitions = serde_json::to_string(&found.definitions).unwrap_or_default();
-    let event = event::record(connection, &found.plan, &definitions, job.digest)?;
+    let event = event::record(connection, None, &found.plan, &definitions, job.digest)?;
     let id = event.id;
     *recorded = Some(event);
     let archived = archive(connection, id, "TRUE")?;
@@ -119,7 +123,7 @@ fn under_locks(
     Ok(Made { plan: Box::new(found.plan), event: id, archived, held: Duration::ZERO })
 }
 
-fn drop_columns(connection: &mut AnyConnection) -> Result<(), ContractError> {
+pub(super) fn drop_columns(connection: &mut AnyConnection) -> Result<(), ContractError> {
     sync::remove_for_drop(connection)?;
     dialect::give_permit(connection).doing("giving the permit")?;
     let ran = migrations::run_drop(connection)?;
@@ -133,7 +137,7 @@ pub(super) fn legacy_columns(connection: &mut AnyConnection) -> Result<usize, Db
     Ok(columns.iter().filter(|column| LEGACY_COLUMNS.contains(&column.name.as_str())).count())
 }
 
-fn expect<T>(what: &str, expected: T, found: T) -> Result<(), ContractError>
+pub(super) fn expect<T>(what: &str, expected: T, found: T) -> Result<(), ContractError>
 where
     T: PartialEq + std::fmt::Display + Copy,
 {

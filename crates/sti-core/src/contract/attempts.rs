@@ -7,16 +7,15 @@ use diesel::result::Error;
 use super::attempt::{Job, Made, Stop, attempt};
 use super::error::ContractError;
 use super::event::Recorded;
+use super::locks::AsDbError as _;
 use super::look::Look;
 use super::options::DropOptions;
 use super::outcome::{Blocked, Refusal};
 use super::plan::DropPlan;
-use crate::db::dialect::{self, Against, Limits};
+use crate::db::dialect::{self, Against, Limits, LockHolder};
 use crate::db::error::Doing as _;
-use crate::db::migrations::MigrationError;
 use crate::db::{AnyConnection, DbError, Failed, Fault, retry};
 use crate::expand::{Retry, TABLES};
-use crate::verify::VerifyError;
 
 /// What the last attempt came to.
 #[derive(Debug)]
@@ -33,7 +32,70 @@ pub(super) enum Ended {
     },
 }
 
-/// Tries for the locks up to [`DropOptions::attempts`] times; also gives the number of attempts.
+/// The attempts at one thing that needs locks.
+pub(super) struct Tries<'a> {
+    attempts: u32,
+    number: u32,
+    failed_before: u32,
+    retrying: &'a mut dyn FnMut(&Retry),
+}
+
+impl<'a> Tries<'a> {
+    /// Up to `attempts`, at least one.
+    pub(super) fn new(attempts: u32, retrying: &'a mut dyn FnMut(&Retry)) -> Self {
+        Self { attempts: attempts.max(1), number: 1, failed_before: 0, retrying }
+    }
+
+    /// The number of this attempt, those at other things that failed included.
+    pub(super) const fn number(&self) -> u32 {
+        self.failed_before + self.number
+    }
+
+    /// From here on it is another thing that is tried for, as often.
+    pub(super) fn at_something_else(&mut self) {
+        self.failed_before += self.number - 1;
+        self.number = 1;
+    }
+
+    /// An attempt that is made and repeated elsewhere has failed.
+    pub(super) fn failed_elsewhere(&mut self, retry: &Retry) {
+        self.failed_before += 1;
+        (self.retrying)(retry);
+    }
+
+    /// This attempt has failed, having changed nothing: rests before the next one, or says that there is none.
+    pub(super) fn failed(
+        &mut self,
+        connection: &mut AnyConnection,
+        reason: String,
+        plan: &DropPlan,
+    ) -> Result<Option<Blocked>, ContractError> {
+        let holders = dialect::lock_holders(connection, &TABLES, Against::Everybody);
+        let holders = holders.doing("asking who holds the locks")?;
+        Ok(self.failed_for(holders, reason, plan))
+    }
+
+    /// [`Self::failed`], where it is known who is in the way.
+    pub(super) fn failed_for(
+        &mut self,
+        holders: Vec<LockHolder>,
+        reason: String,
+        plan: &DropPlan,
+    ) -> Option<Blocked> {
+        let Self { attempts, number, .. } = *self;
+        if number == attempts {
+            return Some(Blocked { plan: Box::new(plan.clone()), attempts, holders, reason });
+        }
+        let rest = retry::rest(number);
+        (self.retrying)(&Retry { attempt: number, attempts, reason, holders, rest });
+        std::thread::sleep(rest);
+        self.number += 1;
+        None
+    }
+}
+
+/// Tries for the locks up to [`DropOptions::attempts`] times, where everything is done under them; also gives the
+/// number of attempts.
 pub(super) fn attempts(
     connection: &mut AnyConnection,
     options: &DropOptions,
@@ -44,50 +106,52 @@ pub(super) fn attempts(
 ) -> Result<(Ended, u32), ContractError> {
     let limits = limits(connection, options)?;
     let job = Job { options, limits, before, digest, rehearsal };
-    let attempts = options.attempts.max(1);
-    let mut number = 1;
+    let mut tries = Tries::new(options.attempts, retrying);
     loop {
         let mut recorded = None;
-        let again = match attempt(connection, &job, &mut recorded) {
-            Ok(made) | Err(Failed::Body(Stop::Rehearsed(made))) => return Ok((Ended::Made(made), number)),
-            Err(Failed::Body(Stop::Refused(plan, why))) => return Ok((Ended::Refused(plan, why), number)),
-            Err(Failed::Body(Stop::Failed(error))) => failed(error, limits)?,
-            Err(Failed::Begin(source)) => {
-                failed(DbError { doing: "beginning the transaction".to_owned(), source }.into(), limits)?
-            }
-            Err(Failed::Commit(source)) => not_committed(source, recorded)?,
+        let reason = match attempt(connection, &job, &mut recorded) {
+            Ok(made) => return Ok((Ended::Made(made), tries.number())),
+            Err(failed) => match after(failed, recorded)? {
+                Again::After(reason) => reason,
+                Again::Never(ended) => return Ok((ended, tries.number())),
+            },
         };
-        let source = match again {
-            Again::After(source) => source,
-            Again::Never(ended) => return Ok((ended, number)),
-        };
-        let holders = dialect::lock_holders(connection, &TABLES, Against::Everybody);
-        let holders = holders.doing("asking who holds the locks")?;
-        let reason = source.to_string();
-        if number == attempts {
-            let plan = Box::new(before.plan.clone());
-            return Ok((Ended::Blocked(Blocked { plan, attempts, holders, reason }), number));
+        if let Some(blocked) = tries.failed(connection, reason, &before.plan)? {
+            return Ok((Ended::Blocked(blocked), tries.number()));
         }
-        let rest = retry::rest(number);
-        retrying(&Retry { attempt: number, attempts, reason, holders, rest });
-        std::thread::sleep(rest);
-        number += 1;
     }
 }
 
 /// Whether to try again after a failure that left nothing behind.
-enum Again {
-    After(DbError),
+pub(super) enum Again {
+    /// For this reason it failed.
+    After(String),
     Never(Ended),
 }
 
+/// What an attempt that was not committed comes to.
+pub(super) fn after(failed: Failed<Stop>, recorded: Option<Recorded>) -> Result<Again, ContractError> {
+    match failed {
+        Failed::Body(Stop::Rehearsed(made)) => Ok(Again::Never(Ended::Made(made))),
+        Failed::Body(Stop::Refused(plan, why)) => Ok(Again::Never(Ended::Refused(plan, why))),
+        Failed::Body(Stop::NotLocked(source)) => Ok(Again::After(source.to_string())),
+        Failed::Body(Stop::TooMuch) => {
+            Ok(Again::After("too much was written since the change log was last worked off".to_owned()))
+        }
+        Failed::Body(Stop::Failed(error)) => rolled_back(error),
+        Failed::Begin(source) => {
+            rolled_back(DbError { doing: "beginning the transaction".to_owned(), source }.into())
+        }
+        Failed::Commit(source) => not_committed(source, recorded),
+    }
+}
+
 /// Everything was rolled back: COMMIT was never sent.
-fn failed(error: ContractError, limits: Limits) -> Result<Again, ContractError> {
-    let source = error.into_database()?;
+fn rolled_back(error: ContractError) -> Result<Again, ContractError> {
+    let source = error.into_db_error()?;
     match source.fault() {
-        Fault::LockTimeout | Fault::Transient => Ok(Again::After(source)),
+        Fault::LockTimeout | Fault::Transient => Ok(Again::After(source.to_string())),
         Fault::ConnectionLost => Ok(Again::Never(Ended::Lost { source, at_commit: None })),
-        Fault::StatementTimeout => Err(ContractError::TooSlow { limit: limits.statement, source }),
         _ => Err(source.into()),
     }
 }
@@ -101,7 +165,7 @@ fn not_committed(source: Error, recorded: Option<Recorded>) -> Result<Again, Con
     let source = DbError { doing: "committing the drop".to_owned(), source };
     match (source.fault(), recorded) {
         // SQLite: somebody reads, and COMMIT has to wait for that.
-        (Fault::LockTimeout | Fault::Transient, _) => Ok(Again::After(source)),
+        (Fault::LockTimeout | Fault::Transient, _) => Ok(Again::After(source.to_string())),
         (Fault::Row | Fault::ReadOnly, _) | (_, None) => Err(source.into()),
         (_, at_commit) => Ok(Again::Never(Ended::Lost { source, at_commit })),
     }
@@ -112,15 +176,4 @@ fn limits(connection: &mut AnyConnection, options: &DropOptions) -> Result<Limit
     let lock = dialect::lock_limit(connection, options.lock_timeout).doing("reading deadlock_timeout")?;
     let statement = (options.max_lock * 2).max(Duration::from_secs(1));
     Ok(Limits { lock, statement })
-}
-
-impl ContractError {
-    /// What the database said; any other error stays.
-    fn into_database(self) -> Result<DbError, Self> {
-        match self {
-            Self::Db(error) | Self::Migration(MigrationError::Db(error)) => Ok(error),
-            Self::Verify(VerifyError::Database(error)) => Ok(error),
-            other => Err(other),
-        }
-    }
 }

@@ -7,7 +7,7 @@
 mod chunk;
 mod plan;
 
-use super::session::{self, Session, Unknown};
+use super::session::{self, Session, Steps as _, Unknown};
 use crate::db::dialect::{self, Limits, LockHolder};
 use crate::db::error::{Doing as _, Fault};
 use crate::db::{AnyConnection, ConnectError, DbError, retry};

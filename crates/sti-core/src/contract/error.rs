@@ -1,7 +1,6 @@
 //! Why a drop could not be planned or tried.
 
-use std::time::Duration;
-
+use super::locks::AsDbError;
 use crate::db::migrations::MigrationError;
 use crate::db::{ConnectError, DbError};
 use crate::verify::VerifyError;
@@ -18,17 +17,12 @@ pub enum ContractError {
         /// The event's id.
         event: i64,
     },
-    /// A statement under the locks ran longer than it may, so all of it was rolled back.
+    /// Another drop or rehearsal has given this one up, for it looked dead, or began at the same time.
     #[error(
-        "rolled back, nothing was changed: a statement under the locks ran longer than {:.1} s, far from the estimate \
-         ({source}); try again at a quieter time, or allow more with --max-lock", limit.as_secs_f64()
+        "another drop-legacy began meanwhile, and this one was given up: nothing was dropped; `sti-migrate status` \
+         shows what is under way"
     )]
-    TooSlow {
-        /// The longest that a statement may run.
-        limit: Duration,
-        /// What the database said.
-        source: DbError,
-    },
+    Overtaken,
     /// Under the locks something came out otherwise than it must: a bug, or an event trigger. Rolled back.
     #[error("rolled back, nothing was changed: expected {expected}, found {found} (please report it)")]
     Unexpected {
@@ -49,6 +43,26 @@ pub enum ContractError {
     /// Whatever the database says.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+impl AsDbError for ContractError {
+    fn as_db_error(&self) -> Option<&DbError> {
+        match self {
+            Self::Db(error)
+            | Self::Migration(MigrationError::Db(error))
+            | Self::Verify(VerifyError::Database(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn into_db_error(self) -> Result<DbError, Self> {
+        match self {
+            Self::Db(error)
+            | Self::Migration(MigrationError::Db(error))
+            | Self::Verify(VerifyError::Database(error)) => Ok(error),
+            other => Err(other),
+        }
+    }
 }
 
 /// A transaction's own statements (BEGIN, COMMIT) fail with diesel's error.

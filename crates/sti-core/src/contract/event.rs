@@ -85,9 +85,10 @@ pub(super) struct Recorded {
     pub(super) digest: String,
 }
 
-/// Writes the event of a drop that is being made.
+/// Writes the event of a drop that is being made; its id is `id`, where it has one already.
 pub(super) fn record(
     connection: &mut AnyConnection,
+    id: Option<i64>,
     plan: &DropPlan,
     definitions: &str,
     digest: &str,
@@ -100,9 +101,11 @@ pub(super) fn record(
         dropped_at: Timestamp,
     }
     let now = dialect::backend(connection).now();
+    let (column, overriding, value) =
+        id.map_or_else(Default::default, |id| ("id, ", "OVERRIDING SYSTEM VALUE ", format!("{id}, ")));
     let sql = format!(
-        "INSERT INTO sti_drop_event (dropped_at, tool_version, digest, gates, waivers, definitions) \
-         VALUES ({now}, $1, $2, $3, $4, $5) RETURNING id, dropped_at"
+        "INSERT INTO sti_drop_event ({column}dropped_at, tool_version, digest, gates, waivers, definitions) \
+         {overriding}VALUES ({value}{now}, $1, $2, $3, $4, $5) RETURNING id, dropped_at"
     );
     let row: Row = diesel::sql_query(sql)
         .bind::<Text, _>(VERSION)

@@ -2,20 +2,25 @@
 
 use std::time::Duration;
 
+use super::ahead;
 use super::attempt::Made;
 use super::attempts::{Ended, attempts};
 use super::confirm::{Seen, confirm};
 use super::digest::Given;
 use super::error::ContractError;
 use super::event::{self, DropEvent};
+use super::leftovers::{self, leftovers};
 use super::look::{Look, Place, look};
 use super::options::DropOptions;
 use super::outcome::{Answer, Dropped, Outcome, Refusal, Rehearsal};
 use super::plan::DropPlan;
 use crate::db::dialect;
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, ConnectError, read_snapshot};
+use crate::db::{AnyConnection, ConnectError, Fault, read_snapshot, retry};
 use crate::expand::Retry;
+
+/// How often it is tried to take away what a drop has left whose connection was lost, with rests in between.
+const LAST_TRIES: u32 = 10;
 
 /// The plan of a drop. Reads one snapshot, takes no lock on a row, and changes nothing.
 ///
@@ -41,12 +46,13 @@ pub fn rehearse(
     options: &DropOptions,
     retrying: &mut dyn FnMut(&Retry),
 ) -> Result<Rehearsal, ContractError> {
+    clear(connection, options, retrying)?;
     let before = look_first(connection, options)?;
     if !before.plan.is_open() {
         return Ok(Rehearsal::Refused { plan: Box::new(before.plan), why: Refusal::Gates });
     }
     let digest = before.plan.digest.clone();
-    Ok(match attempts(connection, options, &before, &digest, true, retrying)? {
+    Ok(match tried(connection, options, &before, &digest, true, retrying)? {
         (Ended::Made(made), attempts) => {
             let Made { plan, archived, held, .. } = made;
             Rehearsal::Rehearsed { plan, archived, held, attempts }
@@ -92,16 +98,37 @@ pub fn execute(
         }),
         (Ended::Refused(plan, why), _) => Outcome::Refused { plan, why },
         (Ended::Blocked(blocked), _) => Outcome::Blocked(blocked),
-        (Ended::Lost { source, at_commit: None }, _) => Outcome::NotDone { reason: source.to_string() },
+        (Ended::Lost { source, at_commit: None }, _) => not_done(connector, options, source.to_string()),
         (Ended::Lost { source, at_commit: Some(event) }, attempts) => {
             let reason = source.to_string();
             match confirm(connector, &event) {
                 Seen::Done(event) => Outcome::Done(on_record(&event, Answer::Catalogue, attempts)),
-                Seen::NotDone => Outcome::NotDone { reason },
+                Seen::NotDone => not_done(connector, options, reason),
                 Seen::Unclear(seen) => Outcome::Unknown { event: event.id, reason, seen },
             }
         }
     })
+}
+
+/// The connection was lost, and nothing was dropped. What the drop has left behind is taken away over a fresh one; if
+/// that fails, too, the next command does it.
+fn not_done(
+    connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
+    options: &DropOptions,
+    reason: String,
+) -> Outcome {
+    if let Ok(mut connection) = connector() {
+        let mut number = 0;
+        // The server may take a moment to end the session that was lost, which holds its record as long.
+        while number < LAST_TRIES
+            && leftovers::clear(&mut connection, options, None, &mut |_| ()).is_ok()
+            && leftovers(&mut connection).is_ok_and(|left| !left.is_empty())
+        {
+            number += 1;
+            std::thread::sleep(retry::rest(number));
+        }
+    }
+    Outcome::NotDone { reason }
 }
 
 /// The columns are gone already. Done, if it was done with this digest: that is how a command that was killed, or
@@ -133,6 +160,7 @@ fn confirmed(
     digest: &str,
     retrying: &mut dyn FnMut(&Retry),
 ) -> Result<(Ended, u32), ContractError> {
+    clear(connection, options, retrying)?;
     let before = look_first(connection, options)?;
     let now = dialect::clock_minutes(connection).doing("asking the database's clock")?;
     let given = digest.to_owned();
@@ -145,6 +173,35 @@ fn confirmed(
     };
     match why {
         Some(why) => Ok((Ended::Refused(Box::new(before.plan), why), 0)),
-        None => attempts(connection, options, &before, digest, false, retrying),
+        None => tried(connection, options, &before, digest, false, retrying),
+    }
+}
+
+/// Tries, in the way that the backend allows.
+fn tried(
+    connection: &mut AnyConnection,
+    options: &DropOptions,
+    before: &Look,
+    digest: &str,
+    rehearsal: bool,
+    retrying: &mut dyn FnMut(&Retry),
+) -> Result<(Ended, u32), ContractError> {
+    if dialect::backend(connection).works_ahead_of_locks() {
+        ahead::make(connection, options, before, digest, rehearsal, retrying)
+    } else {
+        attempts(connection, options, before, digest, rehearsal, retrying)
+    }
+}
+
+/// Takes away what earlier drops have left that were killed. A lock that is not to be had is no reason to stop here:
+/// who has to wait for it, will, and whoever only refuses need not.
+fn clear(
+    connection: &mut AnyConnection,
+    options: &DropOptions,
+    retrying: &mut dyn FnMut(&Retry),
+) -> Result<(), ContractError> {
+    match leftovers::clear(connection, options, None, retrying) {
+        Err(ContractError::Db(error)) if error.fault() == Fault::LockTimeout => Ok(()),
+        cleared => cleared,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Retry;
-use super::session::{self, Became, Session, Unknown};
+use super::session::{self, Became, Steps, Unknown};
 use crate::db::dialect::{self, Against, Limits, LockHolder};
 use crate::db::error::{Doing as _, Fault};
 use crate::db::{AnyConnection, DbError, retry};
@@ -38,6 +38,8 @@ pub(crate) enum Tables {
     All,
     /// The subtype tables, for triggers that go.
     Rows,
+    /// One of them.
+    One(&'static str),
     /// The parent table, for its triggers that come (against writers) or go (against everybody).
     Parent(Against),
 }
@@ -66,7 +68,7 @@ pub(crate) enum Undone<E> {
 ///
 /// `became` looks for what `work` would have left behind, if COMMIT got no clear answer; nobody is at work then.
 pub(crate) fn under_locks<T, E: From<DbError> + AsDbError>(
-    session: &mut Session<'_>,
+    session: &mut impl Steps,
     tables: Tables,
     limits: Attempts,
     tell: &mut dyn FnMut(&Retry),
@@ -148,6 +150,7 @@ fn lock_tables(connection: &mut AnyConnection, tables: Tables) -> Result<(), DbE
         Tables::None => Ok(()),
         Tables::All => dialect::lock_exclusively(connection, &TABLES),
         Tables::Rows => dialect::lock_exclusively(connection, &TABLES[1..]),
+        Tables::One(table) => dialect::lock_exclusively(connection, &[table]),
         Tables::Parent(Against::Everybody) => dialect::lock_exclusively(connection, &TABLES[..1]),
         Tables::Parent(Against::Writers) => dialect::lock_against_writers(connection, &TABLES[..1]),
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
+use super::change_log::triggers;
 use super::digest::{self, Covered};
 use super::error::ContractError;
 use super::estimate::estimate;
@@ -13,13 +14,14 @@ use super::gate::{Gate, GateResult, Verdict};
 use super::gates;
 use super::options::DropOptions;
 use super::plan::{DropPlan, LockEstimate};
+use super::tally::Tally;
 use crate::db::catalog::{self, Definitions};
 use crate::db::dialect::{self, Obstacle, SessionSeen};
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, DbError, identity, migrations};
 use crate::expand::{self, LegacyColumns, TABLES};
 use crate::mapping::{LEGACY_COLUMNS, PARENT};
-use crate::verify::{Pass, VerifyReport};
+use crate::verify::{Counts, Pass};
 
 /// The migration that makes what a drop is recorded in.
 const ARCHIVE: &str = "00000000000105";
@@ -40,6 +42,9 @@ pub(super) enum Place<'p> {
     /// Under the locks, some time after this plan was made. What cannot change or does not matter any more is taken
     /// from it: the estimate, and the sessions, who all wait now.
     UnderLocks(&'p DropPlan),
+    /// Under locks that must be short, some time after the snapshot of this plan, with what is known of the values
+    /// since: they are not compared again.
+    Short(&'p DropPlan, &'p Tally),
 }
 
 /// Asks every gate.
@@ -56,10 +61,9 @@ pub(super) fn look(
         schema.misfits.is_empty() && schema.pending.is_empty() && schema.legacy == LegacyColumns::Present;
     let mut results = vec![gates::schema(&schema, &obstacles(connection, readable)?)];
     let definitions = catalog::definitions(connection, PARENT, &LEGACY_COLUMNS)?;
-    let (mut report, mut lock) = (None, None);
+    let (mut counts, mut lock) = (None, None);
     if readable {
-        let asked = ask(connection, options, place, &mut results)?;
-        (report, lock) = (Some(asked.0), Some(asked.1));
+        (counts, lock) = ask(connection, options, place, &mut results)?;
     } else {
         let others = Gate::ALL.into_iter().filter(|gate| !matches!(gate, Gate::Schema | Gate::Quarantine));
         results.extend(others.map(gates::not_asked));
@@ -69,7 +73,6 @@ pub(super) fn look(
     let identity = identity::identity(connection)?;
     let schema = fingerprint(connection, &definitions)?;
     let covered = Covered::of(&identity, &schema, &results, options.waivers());
-    let counts = report.as_ref().map(|report| report.counts);
     let plan = DropPlan {
         digest: covered.digest(now(connection, options)?),
         identity,
@@ -77,7 +80,10 @@ pub(super) fn look(
         definitions: definitions.statements(PARENT),
         gates: results,
         waivers: options.waivers().to_vec(),
-        archive_rows: counts.map_or(0, |counts| counts.projects.total()),
+        archive_rows: match place {
+            Place::Short(_, tally) => tally.archived,
+            _ => counts.map_or(0, |counts| counts.projects.total()),
+        },
         counts,
         sessions: sessions(connection, place)?,
         estimate: lock,
@@ -87,17 +93,26 @@ pub(super) fn look(
     Ok(Look { plan, covered, definitions })
 }
 
-/// Asks the gates that need a schema that fits.
+/// Asks the gates that need a schema that fits. Gives the counts, and the estimate where there is one.
 fn ask(
     connection: &mut AnyConnection,
     options: &DropOptions,
     place: Place<'_>,
     results: &mut Vec<GateResult>,
-) -> Result<(VerifyReport, LockEstimate), ContractError> {
+) -> Result<(Option<Counts>, Option<LockEstimate>), ContractError> {
     results.push(gates::idle::backfill(connection)?);
     results.extend(gates::idle::quarantine(connection)?);
     results.push(gates::idle::restore(connection)?);
-    results.push(gates::dependents(&catalog::dependents(connection, PARENT, &LEGACY_COLUMNS)?));
+    let mut dependents = catalog::dependents(connection, PARENT, &LEGACY_COLUMNS)?;
+    dependents.retain(|dependent| !triggers::is_ours(&dependent.name));
+    results.push(gates::dependents(&dependents));
+    let backend = dialect::backend(connection);
+    if let Place::Short(before, tally) = place {
+        results.extend(tally.gates(options.waivers()));
+        results.push(gates::lock_time_bounded(options.max_lock));
+        return Ok((before.counts, None));
+    }
+    results.push(gates::writers::unwatched(backend));
     let begun = Instant::now();
     let pass = Pass::run(connection)?;
     let compare = begun.elapsed();
@@ -106,12 +121,16 @@ fn ask(
     let report =
         pass.report(connection, GateResult::IDS, |class| gates::values::gate_of(class).is_some_and(sampled))?;
     results.extend(gates::values::all(&report, options.waivers()));
+    if backend.works_ahead_of_locks() {
+        results.push(gates::lock_time_bounded(options.max_lock));
+        return Ok((Some(report.counts), None));
+    }
     let lock = match place {
         Place::UnderLocks(DropPlan { estimate: Some(before), .. }) => before.clone(),
-        _ => estimate(dialect::backend(connection), report.counts.projects.total(), compare),
+        _ => estimate(report.counts.projects.total(), compare),
     };
     results.push(gates::lock_time(&lock, options.max_lock));
-    Ok((report, lock))
+    Ok((Some(report.counts), Some(lock)))
 }
 
 /// What this role lacks. Tables of ours are looked at only where all of them are there.
@@ -119,15 +138,22 @@ fn obstacles(connection: &mut AnyConnection, migrated: bool) -> Result<Vec<Obsta
     let needed = [
         ("INSERT", "sti_drop_event"),
         ("UPDATE", "sti_drop_event"),
+        ("UPDATE", "sti_drop_event_id_seq"),
         ("INSERT", "sti_legacy_archive"),
+        ("DELETE", "sti_legacy_archive"),
+        ("INSERT", "sti_drop_run"),
+        ("UPDATE", "sti_drop_run"),
+        ("DELETE", "sti_drop_run"),
+        ("INSERT", "sti_change_log"),
+        ("UPDATE", "sti_change_log"),
+        ("DELETE", "sti_change_log"),
         ("INSERT", "sti_drop_permit"),
         ("INSERT", migrations::RECORD),
     ];
     let doing = "asking what this role may do";
     let needed = if migrated { &needed[..] } else { &[] };
+    // No table is made, but functions are.
     let mut found = dialect::obstacles(connection, needed).doing(doing)?;
-    // No table is made.
-    found.retain(|obstacle| !matches!(obstacle, Obstacle::NoCreate { .. }));
     for table in TABLES {
         found.extend(dialect::not_owner(connection, table).doing(doing)?);
     }
@@ -160,7 +186,7 @@ fn fingerprint(connection: &mut AnyConnection, definitions: &Definitions) -> Res
 fn sessions(connection: &mut AnyConnection, place: Place<'_>) -> Result<Vec<SessionSeen>, DbError> {
     match place {
         Place::Snapshot => dialect::sessions(connection).doing("listing the sessions of this database"),
-        Place::UnderLocks(before) => Ok(before.sessions.clone()),
+        Place::UnderLocks(before) | Place::Short(before, _) => Ok(before.sessions.clone()),
     }
 }
 

@@ -10,6 +10,29 @@ use crate::db::dialect::LockHolder;
 pub enum Refusal {
     /// Gates are shut ([`DropPlan::shut`]); nothing was locked.
     Gates,
+    /// Gates are shut that were open before, by what was written while the drop was at work ahead of its locks; the
+    /// plan says what was found.
+    GatesMeanwhile,
+    /// A table was emptied (TRUNCATE) or written anew while the drop was at work, or the change log's triggers were
+    /// tampered with: what was compared before says nothing any more.
+    Rewritten {
+        /// The table that was emptied, as the change log names it: `project`, `school` or `self_study`.
+        table: Option<String>,
+    },
+    /// Writers write faster than their writes are worked off.
+    Outrun {
+        /// How often it was tried in a row.
+        rounds: u32,
+        /// Entries in the change log after the last of them; counted up to 100,000.
+        left: i64,
+    },
+    /// The locks were held for as long as allowed, and the drop was not at its end.
+    LockTooLong {
+        /// How long.
+        held: Duration,
+        /// What is allowed, [`DropOptions::max_lock`](super::DropOptions::max_lock).
+        allowed: Duration,
+    },
     /// Gates are shut that were open before the locks were taken; the plan says what was found under them.
     GatesUnderLock,
     /// The digest that was given is not that of the plan of now, nor of one that was made in the last days.

@@ -13,7 +13,7 @@ use super::event::DropEvent;
 use super::locks::{AsDbError, Attempts, Tables, Undone, under_locks};
 use super::restore::state::recorded;
 use super::restore::triggers::{self, Installed};
-use super::session::{Became, Session, Unknown};
+use super::session::{Became, Session, Steps as _, Unknown};
 use crate::db::dialect::{self, LockHolder};
 use crate::db::error::{Doing as _, Fault};
 use crate::db::sql_types::DbUuid;

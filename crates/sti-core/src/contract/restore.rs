@@ -26,7 +26,7 @@ pub use super::Retry;
 use super::archive::archived;
 use super::event::DropEvent;
 pub use super::locks::Attempts;
-use super::session::Session;
+use super::session::{Session, Steps as _};
 use crate::backfill::{ChunkSize, StopSignal};
 use crate::db::sql_types::Timestamp;
 use crate::db::{AnyConnection, ConnectError, catalog};

@@ -70,14 +70,75 @@ impl<'a> Session<'a> {
         Ok(Self { connector, connection })
     }
 
-    pub(crate) const fn connection(&mut self) -> &mut AnyConnection {
-        &mut self.connection
+    /// A transaction that may write, though it does not: a standby, which may lag behind, is none to ask.
+    fn ask(
+        &mut self,
+        mut became: impl FnMut(&mut AnyConnection) -> Result<Became, DbError>,
+    ) -> Result<Became, String> {
+        until_answered(|| {
+            // The old one is closed by this: it must not stand in the way of the fresh one.
+            self.connection = (self.connector)().map_err(|error| error.to_string())?;
+            write_transaction(&mut self.connection, |connection| {
+                let limits = Limits { lock: OUTWAIT, statement: OUTWAIT * 2 };
+                dialect::limit_transaction(connection, limits).doing("limiting the transaction")?;
+                became(connection)
+            })
+            .map_err(|error: DbError| error.to_string())
+        })
     }
+}
+
+/// What can carry out a step.
+pub(crate) trait Steps {
+    fn connection(&mut self) -> &mut AnyConnection;
 
     /// Runs `work` in a write transaction. Where its COMMIT gets no clear answer, `became` is asked, in a transaction of
     /// a fresh connection whose locks may wait for the end of the lost session. Its first statement must wait for a
-    /// lock that `work` held. The fresh connection is this session's from then on.
-    pub(crate) fn transaction<T, E>(
+    /// lock that `work` held.
+    fn transaction<T, E>(
+        &mut self,
+        work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+        became: impl FnMut(&mut AnyConnection, &T) -> Result<Became, DbError>,
+    ) -> Result<T, Undone<E>>;
+}
+
+/// What became of a step that is carried out without a fresh connection to ask.
+pub(crate) fn not_asked<T>(_: &mut AnyConnection, _: &T) -> Result<Became, DbError> {
+    Ok(Became::Unclear("nobody was asked".to_owned()))
+}
+
+/// For steps of which nobody has to know what became of them: without a fresh connection, nobody can be asked.
+impl Steps for AnyConnection {
+    fn connection(&mut self) -> &mut AnyConnection {
+        self
+    }
+
+    fn transaction<T, E>(
+        &mut self,
+        work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+        _: impl FnMut(&mut AnyConnection, &T) -> Result<Became, DbError>,
+    ) -> Result<T, Undone<E>> {
+        write_transaction_phased(self, work).map_err(|failed| match failed {
+            Failed::Body(error) => Undone::Work(error),
+            Failed::Begin(error) => Undone::Database(error.into()),
+            Failed::Commit(error) => {
+                let source = DbError { doing: "committing".to_owned(), source: error };
+                if says_no(source.fault()) {
+                    return Undone::Database(source);
+                }
+                Undone::Unknown(Unknown { source, seen: "nobody was asked".to_owned() })
+            }
+        })
+    }
+}
+
+/// The fresh connection is this session's from then on.
+impl Steps for Session<'_> {
+    fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.connection
+    }
+
+    fn transaction<T, E>(
         &mut self,
         work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
         mut became: impl FnMut(&mut AnyConnection, &T) -> Result<Became, DbError>,
@@ -113,23 +174,6 @@ impl<'a> Session<'a> {
             (Ok(()), None) => Error::NotInTransaction.into(),
         };
         Err(Undone::Database(source))
-    }
-
-    /// A transaction that may write, though it does not: a standby, which may lag behind, is none to ask.
-    fn ask(
-        &mut self,
-        mut became: impl FnMut(&mut AnyConnection) -> Result<Became, DbError>,
-    ) -> Result<Became, String> {
-        until_answered(|| {
-            // The old one is closed by this: it must not stand in the way of the fresh one.
-            self.connection = (self.connector)().map_err(|error| error.to_string())?;
-            write_transaction(&mut self.connection, |connection| {
-                let limits = Limits { lock: OUTWAIT, statement: OUTWAIT * 2 };
-                dialect::limit_transaction(connection, limits).doing("limiting the transaction")?;
-                became(connection)
-            })
-            .map_err(|error: DbError| error.to_string())
-        })
     }
 }
 

@@ -17,7 +17,10 @@ mod privileges;
 mod sessions;
 mod stream;
 
-pub use drop::{clock_minutes, give_permit, lock_exclusively, not_owner, outwait_exclusive};
+pub use drop::{
+    clock_minutes, give_permit, lock_all_within, lock_exclusively, not_owner, notice_lost_client,
+    outwait_exclusive, storage, vacuum,
+};
 pub use locks::{Against, LockHolder, lock_against_writers, lock_holders, lock_schema};
 pub(in crate::db) use long_read::ENDED;
 pub use long_read::{
@@ -144,6 +147,21 @@ impl Backend {
             }
             Self::Sqlite => "BEGIN IMMEDIATE",
         }
+    }
+
+    /// The beginning of a snapshot in which something is written, too.
+    pub(super) const fn begin_writing_snapshot(self) -> &'static str {
+        match self {
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
+            Self::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+
+    /// Whether writers go on while a drop of the legacy columns compares and archives: it keeps a log of what they
+    /// write, and takes its lock at the end. On SQLite a transaction that writes has the whole database anyway.
+    #[must_use]
+    pub const fn works_ahead_of_locks(self) -> bool {
+        matches!(self, Self::Postgres)
     }
 
     pub(super) const fn begin_snapshot(self) -> &'static str {

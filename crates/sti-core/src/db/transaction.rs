@@ -107,6 +107,19 @@ pub fn read_snapshot<T, E: From<Error>>(
     run(connection, begin, work).map_err(Failed::flatten)
 }
 
+/// Runs `work` in a transaction in which every statement sees the same snapshot, and which may write what nobody else
+/// writes (REPEATABLE READ READ WRITE on PostgreSQL, `BEGIN IMMEDIATE` on SQLite). Not inside a transaction.
+///
+/// # Errors
+/// [`Failed`].
+pub fn writing_snapshot<T, E>(
+    connection: &mut AnyConnection,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, Failed<E>> {
+    let begin = dialect::backend(connection).begin_writing_snapshot();
+    run(connection, begin, work)
+}
+
 fn run<T, E>(
     connection: &mut AnyConnection,
     begin: &str,

@@ -8,7 +8,7 @@ use super::sql::{Places, Trigger};
 use super::status::{self, Installed, SyncStatus};
 use crate::contract::locks::{Attempts, Tables, under_locks};
 use crate::contract::restore;
-use crate::contract::session::{Became, Session};
+use crate::contract::session::{Became, Session, Steps as _};
 use crate::db::catalog;
 use crate::db::dialect::{self, Against};
 use crate::db::error::Doing as _;

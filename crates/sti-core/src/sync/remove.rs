@@ -6,7 +6,7 @@ use super::error::SyncError;
 use super::sql::removal;
 use super::status::{self, Installed};
 use crate::contract::locks::{Attempts, Tables, under_locks};
-use crate::contract::session::{Became, Session};
+use crate::contract::session::{Became, Session, Steps as _};
 use crate::db::catalog;
 use crate::db::dialect::{self, Against, Obstacle};
 use crate::db::error::Doing as _;

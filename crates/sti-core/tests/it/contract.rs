@@ -8,5 +8,6 @@ mod interference;
 mod kill;
 mod locks;
 mod migration;
+mod race;
 pub(crate) mod rig;
 mod service;

@@ -29,6 +29,10 @@ fn anchors() -> Vec<&'static str> {
     let all = [
         entries!(Refusal {
             Refusal::Gates => "gates-shut",
+            Refusal::GatesMeanwhile => "gates-meanwhile",
+            Refusal::Rewritten { .. } => "rewritten",
+            Refusal::Outrun { .. } => "outrun",
+            Refusal::LockTooLong { .. } => "lock-too-long",
             Refusal::GatesUnderLock => "gates-under-lock",
             Refusal::AnotherPlan { .. } => "another-plan",
             Refusal::Expired { .. } => "expired",
@@ -41,7 +45,7 @@ fn anchors() -> Vec<&'static str> {
         }),
         entries!(ContractError {
             ContractError::AlreadyDropped { .. } => "already-dropped",
-            ContractError::TooSlow { .. } => "too-slow",
+            ContractError::Overtaken => "overtaken",
             ContractError::Unexpected { .. } => "unexpected",
             ContractError::Connect(_) => "cannot-connect",
             ContractError::Verify(_) | ContractError::Migration(_) | ContractError::Db(_) => "",

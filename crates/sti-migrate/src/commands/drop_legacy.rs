@@ -11,7 +11,7 @@ use std::time::Duration;
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Report as _, Target, digest};
-use sti_core::contract::{self, DropOptions, Outcome, Rehearsal, Retry, Waiver};
+use sti_core::contract::{self, DropOptions, Leftovers, Outcome, Rehearsal, Retry, Waiver};
 use sti_core::db::{Access, dialect};
 use sti_core::metrics;
 
@@ -32,14 +32,19 @@ What each ending means here:
 /// Drop the five legacy columns, once nothing can be lost by it.
 ///
 /// Without --rehearse or --execute it reads one snapshot and shows the plan: every gate with its evidence and the
-/// command that mends it, what would be dropped, who is connected, how long the locks would be held, how to go back,
-/// and the digest that confirms it. --rehearse does everything that the drop does under its locks and rolls it back.
-/// --execute --confirm DIGEST does it: the locks on all three tables, every gate again, an archive of every project's
-/// values, the drop and its record are one transaction.
+/// command that mends it, what would be dropped, who is connected, how to go back, and the digest that confirms it.
+/// --rehearse does everything that the drop does, rolls the last transaction back and takes the rest away.
+/// --execute --confirm DIGEST does it.
 ///
-/// On PostgreSQL the locks (ACCESS EXCLUSIVE) are waited for 0.1 s at a time, so long may the application's statements
-/// queue behind them; then they are given up and tried again after a rest, up to --attempts times. While they are held
-/// nobody reads or writes projects. On SQLite writers wait for the whole transaction.
+/// On PostgreSQL writers go on while it works: triggers on the three tables keep a log of what is written, everything
+/// is compared and archived in one snapshot, and what was written since is worked off until little is left. Then the
+/// locks (ACCESS EXCLUSIVE on all three tables) are waited for, 0.1 s at a time, so long may the application's
+/// statements queue behind them; they are given up and tried again after a rest, up to --attempts times. Under them
+/// there is only what is left, every gate again, and the drop: a fraction of a second on a table of any size, and never
+/// longer than --max-lock. What a command that was killed has left behind, the next --rehearse or --execute takes away;
+/// sti-migrate status shows it.
+///
+/// On SQLite all of it is one transaction, and writers wait for the whole of it.
 ///
 /// There is no way to force it. A waiver names one of the two gates whose values the archive keeps and nothing else
 /// does, unknown-type and stray-values, and the number of projects that are known; it is recorded, and fails when there
@@ -49,7 +54,7 @@ What each ending means here:
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXIT_CODES}\n\n{AFTER_HELP}"))]
 pub(crate) struct Options {
-    /// Do all of it under the locks, then roll back: nothing is changed. Shows how long the locks are held.
+    /// Do all of it, then roll back and take away what was made: nothing is changed. Shows how long the locks are held.
     #[arg(long, conflicts_with = "execute")]
     rehearse: bool,
     /// Drop the columns. Needs --confirm.
@@ -66,8 +71,8 @@ pub(crate) struct Options {
     /// Allow a gate to find up to COUNT projects, as in --waive stray-values=3. May be given once for each gate.
     #[arg(long = "waive", value_name = "GATE=COUNT")]
     waivers: Vec<Waiver>,
-    /// The longest time under the locks that the estimate may come to, in seconds (2, 0.5s) or milliseconds (500ms).
-    /// Above it nothing is locked at all.
+    /// The longest time under the locks, in seconds (2, 0.5s) or milliseconds (500ms). On PostgreSQL all is rolled back
+    /// when it is over; on SQLite nothing is locked at all if the estimate is above it.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = lock_time)]
     max_lock: Duration,
     /// How often to try to get the locks.
@@ -95,7 +100,7 @@ fn show(common: &Common, target: &Target, how: &DropOptions, plan_out: Option<&P
     let at = dialect::clock(&mut connection)?;
     let plan = contract::plan(&mut connection, how)?;
     if let (Some(file), Some(path)) = (plan_file, plan_out) {
-        let report = DropReport::new(target, how, Stage::Shown(&plan));
+        let report = DropReport::new(target, how, Stage::Shown(&plan), Leftovers::default());
         file.write(&report, &plan, at, target.url.backend())?;
         say(format_args!("the plan is in {}", path.display()));
     }
@@ -125,8 +130,22 @@ fn print(common: &Common, target: &Target, how: &DropOptions, stage: Stage<'_>) 
         Stage::Drop(Outcome::Done(dropped), _) => metrics::drop_locks_held(dropped.held),
         Stage::Rehearsal(Rehearsal::Blocked(_)) | Stage::Drop(_, _) => {}
     }
-    DropReport::new(target, how, stage).print(common.format)?;
-    Ok(exit(stage))
+    let exit = exit(stage);
+    DropReport::new(target, how, stage, left(target, stage, exit)).print(common.format)?;
+    Ok(exit)
+}
+
+/// What this command has begun and could not take away. Not asked where it has done so, or has begun nothing.
+fn left(target: &Target, stage: Stage<'_>, exit: Exit) -> Leftovers {
+    let begun = match stage {
+        Stage::Shown(_) => false,
+        Stage::Rehearsal(_) => true,
+        Stage::Drop(..) => exit == Exit::Negative,
+    };
+    let ask = || contract::leftovers(&mut target.connect(Access::Write).ok()?).ok();
+    let left = if begun { ask() } else { None };
+    // What belongs to another one that is at work is none of ours.
+    left.filter(|left| !left.at_work()).unwrap_or_default()
 }
 
 /// The one place that decides how the command ends.

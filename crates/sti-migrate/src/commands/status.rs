@@ -5,11 +5,13 @@ mod report;
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::{Answer, Common, Exit, Report as _};
+use sti_core::contract::leftovers;
 use sti_core::contract::restore::standing;
 use sti_core::db::Access;
 use sti_core::{expand, sync};
 
 use self::report::StatusReport;
+pub(crate) use self::report::moment;
 
 /// Show the backend, the tables and migrations that are there, the last run, the drops, and the next step.
 ///
@@ -23,7 +25,8 @@ pub(crate) fn run(_: &Options, common: &Common) -> Answer {
     let mut connection = target.connect(Access::Read)?;
     let status = expand::status(&mut connection)?;
     let standing = standing(&mut connection)?;
+    let left = leftovers(&mut connection)?;
     let sync = sync::look(&mut connection)?;
-    StatusReport::new(&target, &status, &standing, &sync).print(common.format)?;
+    StatusReport::new(&target, &status, &standing, &left, &sync).print(common.format)?;
     Ok(if status.misfits.is_empty() { Exit::Done } else { Exit::Negative })
 }

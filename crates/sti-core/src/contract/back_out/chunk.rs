@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::RunQueryDsl as _;
 
 use super::plan::{Blocker, of_rows, of_the_whole};
-use crate::contract::session::{self, Became, Session};
+use crate::contract::session::{self, Became, Session, Steps as _};
 use crate::db::dialect::{self, Against, Limits, LockHolder};
 use crate::db::error::Doing as _;
 use crate::db::sql_types::DbUuid;

@@ -3,7 +3,7 @@
 use super::super::gate::{Gate, GateResult, Verdict};
 use super::super::waiver::Waiver;
 use crate::backfill::Scope;
-use crate::models::Kind;
+use crate::models::{Kind, ProjectId};
 use crate::verify::{Class, ClassCount, VerifyReport};
 
 /// The gate that a class belongs to; `None` for those that lose nothing.
@@ -21,10 +21,60 @@ pub(in super::super) const fn gate_of(class: Class) -> Option<Gate> {
     }
 }
 
+/// Whether a gate's question is answered by the classes of a verification.
+pub(in super::super) fn is_of_values(gate: Gate) -> bool {
+    Class::ALL.into_iter().any(|class| gate_of(class) == Some(gate))
+}
+
+/// A gate that may be waived, with as many findings as there are by now; those among `counted`, which came since, are
+/// named first.
+pub(in super::super) fn recounted(
+    base: &GateResult,
+    found: i64,
+    counted: &[(Gate, ProjectId)],
+    waivers: &[Waiver],
+) -> GateResult {
+    if found == base.found {
+        return base.clone();
+    }
+    let verdict = match waivers.iter().find(|waiver| waiver.gate() == base.gate) {
+        Some(waiver) if found <= waiver.allowed() => Verdict::Waived,
+        _ => Verdict::of(found),
+    };
+    let mut evidence = base.evidence.clone();
+    evidence.push(format!("{} by now; {} in the snapshot before", number(found, "project"), base.found));
+    let fix = (verdict == Verdict::Refused).then(|| fix(base.gate, found));
+    let mut ids: Vec<ProjectId> =
+        counted.iter().filter(|(gate, _)| *gate == base.gate).map(|(_, id)| *id).collect();
+    ids.sort_unstable();
+    ids.extend(base.ids.iter().filter(|id| !ids.contains(id)).copied().collect::<Vec<_>>());
+    ids.truncate(GateResult::IDS as usize);
+    GateResult { verdict, found, evidence, ids, fix, ..base.clone() }
+}
+
+/// A gate that may not be waived, if one of the projects that have changed since the snapshot is a finding.
+pub(in super::super) fn changed(gate: Gate, found: &[(Class, ProjectId)]) -> Option<GateResult> {
+    let mut ids: Vec<ProjectId> =
+        found.iter().filter(|(class, _)| gate_of(*class) == Some(gate)).map(|(_, id)| *id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let found = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let evidence = format!("{} so written since the snapshot", number(found, "project"));
+    ids.truncate(GateResult::IDS as usize);
+    (found > 0).then(|| GateResult {
+        gate,
+        verdict: Verdict::Refused,
+        found,
+        allowed: 0,
+        evidence: vec![evidence],
+        ids,
+        fix: Some(fix(gate, found)),
+    })
+}
+
 /// The results of all of them.
 pub(in super::super) fn all(report: &VerifyReport, waivers: &[Waiver]) -> Vec<GateResult> {
-    let gates =
-        Gate::ALL.into_iter().filter(|gate| Class::ALL.into_iter().any(|c| gate_of(c) == Some(*gate)));
+    let gates = Gate::ALL.into_iter().filter(|gate| is_of_values(*gate));
     gates
         .map(|gate| {
             let waiver = waivers.iter().find(|waiver| waiver.gate() == gate);

@@ -9,7 +9,7 @@ use super::state::State;
 use super::triggers::{self, Installed};
 use crate::contract::Retry;
 use crate::contract::locks::{Attempts, Tables, under_locks};
-use crate::contract::session::{Became, Session};
+use crate::contract::session::{Became, Session, Steps as _};
 use crate::db::error::Doing as _;
 use crate::db::sql_types::Timestamp;
 use crate::db::{AnyConnection, ConnectError, DbError, dialect};

@@ -4,7 +4,7 @@ mod chunk;
 mod sql;
 
 use crate::contract::event::DropEvent;
-use crate::contract::session::{self, Session};
+use crate::contract::session::{self, Session, Steps as _};
 use crate::db::dialect::{self, Limits};
 use crate::db::error::{Doing as _, Fault};
 use crate::db::retry;

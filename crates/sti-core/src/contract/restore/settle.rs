@@ -7,7 +7,7 @@ use super::error::RestoreError;
 use super::state::{Next, State};
 use super::{Restoration, RestoreOptions, Restored};
 use crate::contract::locks::{Tables, under_locks};
-use crate::contract::session::{Became, Session};
+use crate::contract::session::{Became, Session, Steps as _};
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, dialect};
 use crate::verify::{VerifyOptions, verify};

@@ -1,7 +1,7 @@
 //! What the drop of the legacy columns asks of each backend: its locks, its permit, its clock.
 
 use diesel::connection::SimpleConnection as _;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Text};
 use diesel::{OptionalExtension as _, QueryResult, RunQueryDsl as _};
 use std::time::Duration;
 
@@ -19,6 +19,74 @@ pub fn lock_exclusively(connection: &mut AnyConnection, tables: &[&str]) -> Quer
         AnyConnection::Pg(c) => {
             c.batch_execute(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", tables.join(", ")))
         }
+        AnyConnection::Sqlite(_) => Ok(()),
+    }
+}
+
+/// [`lock_exclusively`], waiting for all of the tables together no longer than about `longest`, and limiting the
+/// transaction to `limits` from then on. A wait that takes too long ends in a lock timeout or, where several tables
+/// were waited for in turn, in a statement timeout.
+///
+/// # Errors
+/// A lock timeout, a statement timeout, or whatever the database says.
+pub fn lock_all_within(
+    connection: &mut AnyConnection,
+    tables: &[&str],
+    longest: Duration,
+) -> QueryResult<()> {
+    let AnyConnection::Pg(c) = connection else { return Ok(()) };
+    // The lock timeout starts anew with each table; the other one is for all of them.
+    let one = longest.as_millis().max(1);
+    let all = one + (one / 10).max(1);
+    c.batch_execute(&format!(
+        "SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '{one}ms'; \
+         SET LOCAL statement_timeout = '{all}ms'"
+    ))?;
+    lock_exclusively(connection, tables)
+}
+
+/// Lets the server notice within a second, until the transaction ends, that its client is gone, also in the middle of
+/// a statement that runs for hours. Where the server cannot, it notices at the end of the statement. Nothing on SQLite.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn notice_lost_client(connection: &mut AnyConnection) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => c.batch_execute(
+            "DO $sti$ BEGIN SET LOCAL client_connection_check_interval = '1s'; \
+             EXCEPTION WHEN OTHERS THEN NULL; END $sti$",
+        ),
+        AnyConnection::Sqlite(_) => Ok(()),
+    }
+}
+
+/// Where the rows of `tables` are stored: a text that changes when one of them is emptied or written anew, which no
+/// trigger for rows tells of. Empty on SQLite.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn storage(connection: &mut AnyConnection, tables: &[&str]) -> QueryResult<String> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        storage: String,
+    }
+    let AnyConnection::Pg(connection) = connection else { return Ok(String::new()) };
+    let sql = "SELECT COALESCE(string_agg(c.oid || ' ' || pg_relation_filenode(c.oid), ', ' ORDER BY c.oid), '') \
+                   AS storage \
+               FROM unnest($1) t JOIN pg_class c ON c.oid = to_regclass(t)";
+    let row: Row = diesel::sql_query(sql).bind::<Array<Text>, _>(tables).get_result(connection)?;
+    Ok(row.storage)
+}
+
+/// Gives the room of deleted rows of `table` back, without a lock that anybody who reads or writes it waits for. Not
+/// inside a transaction. Nothing on SQLite.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn vacuum(connection: &mut AnyConnection, table: &str) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => c.batch_execute(&format!("VACUUM (TRUNCATE false) {table}")),
         AnyConnection::Sqlite(_) => Ok(()),
     }
 }

@@ -81,6 +81,7 @@ ours! {
     "00000000000105" "sti_legacy_archive" makes ["sti_legacy_archive", "sti_drop_permit"];
     "00000000000106" "sti_quarantine" makes ["sti_backfill_quarantine"];
     "00000000000107" "sti_backfill_control" makes ["sti_backfill_control", "sti_backfill_wait"];
+    "00000000000108" "sti_change_log" makes ["sti_drop_run", "sti_change_log"];
 }
 
 /// The migration that drops the legacy columns, the only one of its set. It is recorded like the others, and fails

@@ -17,7 +17,6 @@ both_backends! {
     a_schema_that_does_not_fit_keeps_the_others_from_being_asked,
     pending_migrations_refuse,
     projects_in_quarantine_refuse,
-    the_lock_time_refuses_before_any_lock,
     what_a_gate_found_can_be_followed_up,
     a_waiver_allows_a_number_and_no_more,
     dropped_already,
@@ -153,7 +152,10 @@ fn a_role_that_does_not_own_the_table_is_told_so() {
     assert!(evidence.contains("no INSERT privilege on sti_drop_permit"), "{evidence}");
 }
 
-fn the_lock_time_refuses_before_any_lock(database: &TestDatabase) {
+/// Where the locks would be held for all of it.
+#[test]
+fn on_sqlite_the_lock_time_refuses_before_any_lock() {
+    let database = &TestDatabase::sqlite();
     ready(database);
     let mut options = options();
     options.max_lock = std::time::Duration::ZERO;

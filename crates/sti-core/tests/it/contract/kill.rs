@@ -11,14 +11,11 @@ use sti_core::contract::{Answer, Outcome};
 use sti_core::probe::{Probe, Step};
 use sti_core::test_support::TestDatabase;
 
-use super::rig::{another, columns_left, drop_with, everything, options, planned, ready};
+use super::rig::{another, columns_left, drop_with, nothing_is_left, options, planned, ready, steps};
 
 both_backends! { a_drop_that_is_killed_leaves_nothing_behind }
 
-const STEPS: [Step; 7] =
-    [Step::Begin, Step::Lock, Step::Look, Step::Write, Step::Drop, Step::Record, Step::Commit];
-
-/// The child's part: URL, digest, number of the step, and the file that says that it stands there.
+/// The child's part: URL, digest, the step, and the file that says that it stands there.
 const CHILD: [&str; 4] = ["STI_TEST_URL", "STI_TEST_DIGEST", "STI_TEST_STEP", "STI_TEST_STANDS"];
 
 #[test]
@@ -27,10 +24,10 @@ fn child() {
     else {
         return;
     };
-    let (step, stands) = (STEPS[given[2].parse::<usize>().unwrap()], given[3].clone());
+    let (step, stands) = (given[2].clone(), given[3].clone());
     let mut options = options();
     options.probe = Probe::new(move |at| {
-        if at == step {
+        if format!("{at:?}") == step {
             fs::write(&stands, "here").unwrap();
             loop {
                 thread::park();
@@ -42,8 +39,8 @@ fn child() {
 }
 
 /// Runs the drop in a process of its own, and kills that at the step.
-fn killed_at(database: &TestDatabase, digest: &str, step: usize, stands: &Path) {
-    let step = step.to_string();
+fn killed_at(database: &TestDatabase, digest: &str, step: Step, stands: &Path) {
+    let step = format!("{step:?}");
     let given = [database.url(), digest, &step, stands.to_str().unwrap()];
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "contract::kill::child"])
@@ -64,12 +61,12 @@ fn killed_at(database: &TestDatabase, digest: &str, step: usize, stands: &Path) 
 
 fn a_drop_that_is_killed_leaves_nothing_behind(database: &TestDatabase) {
     let folder = tempfile::tempdir().unwrap();
-    for (number, step) in STEPS.into_iter().enumerate() {
+    for step in steps(database).iter().copied() {
         let database = &another(database);
         ready(database);
-        let before = everything(database);
         let digest = planned(database, &options()).digest;
-        killed_at(database, &digest, number, &folder.path().join(number.to_string()));
+        killed_at(database, &digest, step, &folder.path().join(format!("{step:?}")));
+        assert_eq!((columns_left(database), database.count("sti_drop_event")), (5, 0), "{step:?}");
         // The server may take a moment to notice; the next command waits for its locks as for any other.
         let Outcome::Done(done) = drop_with(database.url(), &options(), &digest).unwrap() else {
             panic!("{step:?}: not done")
@@ -81,6 +78,6 @@ fn a_drop_that_is_killed_leaves_nothing_behind(database: &TestDatabase) {
             "{step:?}"
         );
         assert_eq!(database.count("sti_drop_permit"), 0);
-        drop(before);
+        nothing_is_left(database);
     }
 }

@@ -52,6 +52,32 @@ pub(crate) fn once_at(step: Step, hook: impl FnOnce() + Send + 'static) -> Probe
     })
 }
 
+/// The steps of a drop that goes through at the first attempt.
+pub(crate) fn steps(database: &TestDatabase) -> &'static [Step] {
+    use Step::{
+        Archive, Begin, CatchUp, CatchUpLook, Commit, Drop, Lock, Look, Prepare, Record, Snapshot, Write,
+    };
+    if database.backend_name() == "postgres" {
+        &[
+            Prepare,
+            Snapshot,
+            Archive,
+            CatchUp,
+            CatchUpLook,
+            Begin,
+            Lock,
+            Look,
+            CatchUpLook,
+            Write,
+            Drop,
+            Record,
+            Commit,
+        ]
+    } else {
+        &[Begin, Lock, Look, Write, Drop, Record, Commit]
+    }
+}
+
 /// Every step at which a probe was called.
 pub(crate) fn recorder() -> (Probe, Arc<Mutex<Vec<Step>>>) {
     let steps: Arc<Mutex<Vec<Step>>> = Arc::default();
@@ -135,7 +161,11 @@ pub(crate) fn everything(database: &TestDatabase) -> Everything {
         "sti_drop_event",
         "sti_legacy_archive",
         "sti_drop_permit",
+        "sti_drop_run",
+        "sti_change_log",
         "__diesel_schema_migrations WHERE version = '00000000000901'",
+        database.either("pg_trigger WHERE NOT tgisinternal", "sqlite_schema WHERE type = 'trigger'"),
+        database.either("pg_proc WHERE proname LIKE 'sti_%'", "sqlite_schema WHERE 1 = 0"),
     ];
     Everything {
         legacy: database.digest("projects_project", "id", &columns),
@@ -145,6 +175,15 @@ pub(crate) fn everything(database: &TestDatabase) -> Everything {
         ],
         own: own.map(|table| database.count(table)).to_vec(),
     }
+}
+
+/// Of a drop nothing is left but the drop itself: no trigger, no function, no entry, no run that was not made.
+#[track_caller]
+pub(crate) fn nothing_is_left(database: &TestDatabase) {
+    let left = sti_core::contract::leftovers(&mut open(database)).unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    let other = "sti_legacy_archive WHERE event_id NOT IN (SELECT id FROM sti_drop_event)";
+    assert_eq!((database.count(other), database.count("sti_drop_permit")), (0, 0));
 }
 
 /// Backfills everything and repairs what contradicts, as a rollout does before its drop.

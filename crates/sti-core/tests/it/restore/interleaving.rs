@@ -186,7 +186,7 @@ fn hold(writer: &Writer) {
                     "DROP FUNCTION IF EXISTS sti_restore_school() CASCADE; \
                      DROP FUNCTION IF EXISTS sti_restore_self_study() CASCADE; \
                      TRUNCATE projects_project, projects_schoolproject, projects_selfstudyproject, \
-                     sti_legacy_archive, sti_drop_event",
+                     sti_legacy_archive, sti_drop_run, sti_drop_event",
                 );
                 insert(database, 1, "school", [Some("Physics"), Some("P1"), Some("Curie"), None, None]);
                 insert_row(database, School, 1, &["Physics", "P1", "Curie"]);

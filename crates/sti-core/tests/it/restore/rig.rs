@@ -25,6 +25,9 @@ pub(crate) fn drop_by_hand(database: &TestDatabase) {
         "BEGIN; \
          INSERT INTO sti_drop_event (dropped_at, tool_version, archived, definitions) \
          SELECT '2026-01-02 03:04:05', 'by hand', count(*), '{definitions}' FROM projects_project; \
+         INSERT INTO sti_drop_run (id, event_id, begun_at, seen_at, pid, rehearsal) \
+         SELECT id, id, dropped_at, dropped_at, 0, false FROM sti_drop_event WHERE id NOT IN \
+            (SELECT id FROM sti_drop_run); \
          INSERT INTO sti_legacy_archive \
          SELECT (SELECT max(id) FROM sti_drop_event), p.id, p.project_type{legacy}, \
                 s.project_id IS NOT NULL{school}, f.project_id IS NOT NULL{self_study} \

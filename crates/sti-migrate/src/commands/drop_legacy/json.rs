@@ -6,6 +6,7 @@ use sti_core::db::dialect::{LockHolder, SessionSeen};
 use sti_core::verify::Counts;
 
 use super::report::{DropReport, Stage};
+use crate::commands::leftovers;
 
 /// The whole of it. A field that has no meaning in an outcome is null.
 #[derive(Serialize)]
@@ -37,6 +38,8 @@ pub(super) struct Report<'a> {
     /// What was seen after the connection was lost, where that is no answer.
     seen: Option<&'a str>,
     holders: Vec<Holder<'a>>,
+    /// What this command has begun and could not take away, a line each.
+    left_behind: Vec<String>,
     next: Option<String>,
 }
 
@@ -130,6 +133,7 @@ impl<'a> Report<'a> {
             reason,
             seen,
             holders: blocked.into_iter().flat_map(|blocked| &blocked.holders).map(Holder::of).collect(),
+            left_behind: leftovers::lines(&report.left),
             next: report.next(),
         }
     }
@@ -164,7 +168,11 @@ fn outcome(stage: Stage<'_>) -> &'static str {
 const fn refused_because(why: &Refusal) -> &'static str {
     match why {
         Refusal::Gates => "gates",
+        Refusal::GatesMeanwhile => "gates_meanwhile",
         Refusal::GatesUnderLock => "gates_under_lock",
+        Refusal::Rewritten { .. } => "rewritten",
+        Refusal::Outrun { .. } => "outrun",
+        Refusal::LockTooLong { .. } => "lock_too_long",
         Refusal::AnotherPlan { .. } => "another_plan",
         Refusal::Expired { .. } => "expired",
     }

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use sti_cli::{Document, Target, number};
 use sti_core::contract::{
-    Answer, Blocked, DropOptions, DropPlan, Dropped, GateResult, Outcome, Refusal, Rehearsal, VALID, Verdict,
-    Waiver,
+    Answer, Blocked, DropOptions, DropPlan, Dropped, GateResult, Leftovers, Outcome, Refusal, Rehearsal,
+    VALID, Verdict, Waiver,
 };
 
+use sti_core::mapping::PARENT;
+use sti_core::models::Kind;
+
 use super::{json, sections};
+use crate::commands::leftovers;
 
 /// How far it came.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,8 @@ pub(super) struct DropReport<'a> {
     pub(super) target: String,
     pub(super) how: &'a DropOptions,
     pub(super) stage: Stage<'a>,
+    /// What could not be taken away of what this command had begun.
+    pub(super) left: Leftovers,
 }
 
 impl<'a> Stage<'a> {
@@ -68,8 +74,19 @@ impl<'a> Stage<'a> {
 }
 
 impl<'a> DropReport<'a> {
-    pub(super) fn new(target: &Target, how: &'a DropOptions, stage: Stage<'a>) -> Self {
-        Self { target: target.url.to_string(), how, stage }
+    pub(super) fn new(target: &Target, how: &'a DropOptions, stage: Stage<'a>, left: Leftovers) -> Self {
+        Self { target: target.url.to_string(), how, stage, left }
+    }
+
+    /// Lines that say what is left, if anything.
+    fn left(&self, document: Document) -> Document {
+        let lines = leftovers::lines(&self.left);
+        if lines.is_empty() {
+            return document;
+        }
+        document
+            .paragraph("Left behind, for somebody was in the way; the next rehearsal or drop takes it away:")
+            .list(lines)
     }
 
     /// The command with the waivers and limits of this one, and `rest`.
@@ -102,6 +119,9 @@ impl<'a> DropReport<'a> {
             Stage::Shown(plan) if plan.is_open() => Some(self.command("--rehearse")),
             Stage::Rehearsal(Rehearsal::Rehearsed { plan, .. }) => Some(execute(&plan.digest)),
             Stage::Rehearsal(Rehearsal::Blocked(_)) => Some(self.command("--rehearse")),
+            Stage::Rehearsal(Rehearsal::Refused { why, .. }) if is_of_the_moment(why) => {
+                Some(self.command("--rehearse"))
+            }
             Stage::Drop(Outcome::Refused { plan, .. }, _) if plan.is_open() => Some(execute(&plan.digest)),
             Stage::Drop(Outcome::Blocked(_) | Outcome::NotDone { .. } | Outcome::Unknown { .. }, digest) => {
                 Some(execute(digest))
@@ -202,6 +222,10 @@ impl<'a> DropReport<'a> {
             Stage::Rehearsal(Rehearsal::Rehearsed { plan, .. }) => {
                 format!("The digest of this plan is {}, {}. To drop the columns:", plan.digest, valid())
             }
+            stage if stage.refusal().is_some_and(is_of_the_moment) => {
+                "Nothing needs to be mended. Again, at a quieter time, or for a longer lock with --max-lock:"
+                    .to_owned()
+            }
             Stage::Drop(Outcome::Refused { plan, .. }, _) if plan.is_open() => {
                 format!(
                     "This is the plan of now; its digest is {}, {}. To drop the columns:",
@@ -238,7 +262,7 @@ impl<'a> DropReport<'a> {
 
 impl sti_cli::Report for DropReport<'_> {
     fn document(&self) -> Document {
-        let mut document = self.happened(Document::new().heading(self.verdict()));
+        let mut document = self.left(self.happened(Document::new().heading(self.verdict())));
         if let Some(plan) = self.stage.plan() {
             let is_done = matches!(self.stage, Stage::Drop(Outcome::Done(_), _));
             document = sections::consequences(sections::gates(document, plan), plan, is_done);
@@ -275,6 +299,29 @@ fn refused(why: &Refusal, plan: Option<&DropPlan>) -> String {
         Refusal::GatesUnderLock => {
             format!("under the locks {} found shut, which the plan had open", is(&shut(), plan))
         }
+        Refusal::GatesMeanwhile => format!(
+            "{} found shut by what was written while the drop was at work, which the plan had open",
+            is(&shut(), plan)
+        ),
+        Refusal::Rewritten { table: Some(table) } => format!(
+            "{} was emptied (TRUNCATE) while the drop was at work, so what was compared before says nothing any more",
+            table_of(table)
+        ),
+        Refusal::Rewritten { table: None } => {
+            "a table was written anew while the drop was at work, or the triggers of the change log were changed, so \
+             what was compared before says nothing any more"
+                .to_owned()
+        }
+        Refusal::Outrun { rounds, left } => format!(
+            "writers were faster than {rounds} rounds of working off what they write; {} entries are left in the \
+             change log",
+            number(*left)
+        ),
+        Refusal::LockTooLong { held, allowed } => format!(
+            "the locks were held for {}, {} are allowed, and the drop was not at its end",
+            seconds(*held),
+            seconds(*allowed)
+        ),
         Refusal::AnotherPlan { given } => format!("{given} is not the digest of the plan of now"),
         Refusal::Expired { given, age } => format!(
             "the digest {given} is that of this plan, and {} old: a digest is good for {} h",
@@ -282,6 +329,17 @@ fn refused(why: &Refusal, plan: Option<&DropPlan>) -> String {
             VALID.as_secs() / 3600
         ),
     }
+}
+
+/// The table that the change log means.
+fn table_of(written: &str) -> &str {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == written);
+    kind.map_or(PARENT, Kind::table)
+}
+
+/// Whether nothing is to be mended, and another time may be a better one.
+const fn is_of_the_moment(why: &Refusal) -> bool {
+    matches!(why, Refusal::Rewritten { .. } | Refusal::Outrun { .. } | Refusal::LockTooLong { .. })
 }
 
 /// The gates that refuse themselves; others may not have been asked because of them.

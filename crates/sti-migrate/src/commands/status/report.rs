@@ -3,6 +3,7 @@
 use serde::Serialize;
 use sti_cli::{Document, Table, Target, number};
 use sti_core::backfill::{LastRun, RunState, Scope, Totals};
+use sti_core::contract::Leftovers;
 use sti_core::contract::restore::Standing;
 use sti_core::db::Backend;
 use sti_core::db::sql_types::Timestamp;
@@ -11,6 +12,7 @@ use sti_core::mapping::LEGACY_COLUMNS;
 use sti_core::sync::{Installed, SyncStatus};
 
 use super::drops::{self, DropJson};
+use crate::commands::leftovers;
 use crate::commands::misfits::MisfitJson;
 
 /// The state of a database.
@@ -18,6 +20,7 @@ pub(super) struct StatusReport<'s> {
     target: String,
     status: &'s Status,
     standing: &'s Standing,
+    left: &'s Leftovers,
     sync: &'s SyncStatus,
 }
 
@@ -26,9 +29,10 @@ impl<'s> StatusReport<'s> {
         target: &Target,
         status: &'s Status,
         standing: &'s Standing,
+        left: &'s Leftovers,
         sync: &'s SyncStatus,
     ) -> Self {
-        Self { target: target.url.to_string(), status, standing, sync }
+        Self { target: target.url.to_string(), status, standing, left, sync }
     }
 
     fn server(&self) -> String {
@@ -114,6 +118,16 @@ impl sti_cli::Report for StatusReport<'_> {
         if !drops.is_empty() {
             document = document.heading("Drops of the legacy columns").list(drops);
         }
+        let left = leftovers::lines(self.left);
+        if !left.is_empty() {
+            let whose = if self.left.at_work() {
+                "Of a drop or rehearsal that is at work; it takes them away itself:"
+            } else {
+                "Of a drop or rehearsal that was killed or could not take them away; the next one does (sti-migrate \
+                 drop-legacy --rehearse):"
+            };
+            document = document.heading("Left behind").paragraph(whose).list(left);
+        }
         let (reason, commands) = self.next();
         let document = document.heading("Next step").paragraph(capitalised(reason));
         commands.iter().fold(document, |document, command| document.command(*command))
@@ -154,6 +168,8 @@ impl sti_cli::Report for StatusReport<'_> {
                 Installed::InPart => "some",
                 Installed::Yes => "all",
             },
+            drop_at_work: self.left.at_work(),
+            left_behind: leftovers::lines(self.left),
             next_step: NextJson { reason, commands },
         })
     }
@@ -213,7 +229,7 @@ fn last_run(document: Document, run: Option<&LastRun>) -> Document {
 }
 
 /// A moment of the database's clock, to the second.
-pub(super) fn moment(at: Timestamp) -> String {
+pub(crate) fn moment(at: Timestamp) -> String {
     at.0.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -243,6 +259,10 @@ struct Json<'s> {
     restore_triggers: &'static str,
     /// `none`, `some` (or not as they should be) or `all`.
     sync_triggers: &'static str,
+    /// Whether a drop or a rehearsal is under way; what is left behind is then its own.
+    drop_at_work: bool,
+    /// What drops that were not made have left, a line each.
+    left_behind: Vec<String>,
     next_step: NextJson,
 }
 

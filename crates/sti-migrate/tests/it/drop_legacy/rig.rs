@@ -61,7 +61,8 @@ pub(crate) fn digest(database: &TestDatabase) -> String {
 
 /// Everything that a drop changes, and everything that it must not leave behind when it was not made.
 pub(crate) fn state(database: &TestDatabase) -> Vec<String> {
-    let tables = ["sti_drop_event", "sti_legacy_archive", "sti_drop_permit"];
+    let tables =
+        ["sti_drop_event", "sti_legacy_archive", "sti_drop_permit", "sti_drop_run", "sti_change_log"];
     let mut state: Vec<String> =
         tables.iter().map(|table| format!("{table}: {} rows", database.count(table))).collect();
     let columns = database.either(

@@ -11,7 +11,7 @@ use crate::rig::{named, on, snapshot, snapshot_formats, tables};
 both_backends! {
     without_our_migrations_only_the_schema_is_looked_at, shut_gates_are_refused_with_what_mends_them,
     an_open_plan_names_the_next_step, a_rehearsal_changes_nothing, another_digest_is_refused,
-    a_waiver_that_was_outgrown_is_refused, a_lock_that_would_last_too_long_is_refused,
+    a_waiver_that_was_outgrown_is_refused,
     what_holds_a_lock_is_named, a_drop_and_the_same_command_again,
 }
 both_backends! { django: what_keeps_the_columns_of_django_is_all_named }
@@ -120,7 +120,23 @@ fn a_waiver_that_was_outgrown_is_refused(database: &TestDatabase) {
     assert_eq!(state(database), before);
 }
 
-fn a_lock_that_would_last_too_long_is_refused(database: &TestDatabase) {
+/// Where writers go on, the lock is not estimated: it is given up.
+#[test]
+fn a_lock_that_lasts_too_long_is_given_up() {
+    let database = &TestDatabase::postgres();
+    ready(database);
+    let digest = digest(database);
+    let before = state(database);
+    for how in [&["--rehearse"][..], &["--execute", "--confirm", &digest]] {
+        let refused = json(&mut drop_legacy(database, &[&["--max-lock", "1ms"], how].concat()), 1);
+        assert_eq!(refused["refused_because"], "lock_too_long", "{refused:#}");
+        assert_eq!(state(database), before);
+    }
+}
+
+#[test]
+fn on_sqlite_a_lock_that_would_last_too_long_is_refused() {
+    let database = &TestDatabase::sqlite();
     ready(database);
     for number in 0..200 {
         database.execute(&format!(

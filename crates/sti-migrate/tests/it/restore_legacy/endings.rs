@@ -73,7 +73,7 @@ fn an_archive_that_is_not_whole(database: &TestDatabase) {
 
 fn gone_without_a_record(database: &TestDatabase) {
     dropped(database);
-    database.execute("DELETE FROM sti_legacy_archive; DELETE FROM sti_drop_event");
+    database.execute("DELETE FROM sti_legacy_archive; DELETE FROM sti_drop_run; DELETE FROM sti_drop_event");
     snapshot("restore_no_event", Some(database), &mut restore_legacy(database, &[]), 2);
 }
 

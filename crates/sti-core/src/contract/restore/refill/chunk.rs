@@ -12,7 +12,7 @@ use diesel::sql_types::{BigInt, Nullable};
 
 use super::Refilled;
 use super::sql;
-use crate::contract::session::{self, Became, Session};
+use crate::contract::session::{self, Became, Session, Steps as _};
 use crate::db::dialect::{self, Limits};
 use crate::db::error::Doing as _;
 use crate::db::sql_types::{DbTimestamp, DbUuid, Timestamp};

@@ -1,0 +1,2 @@
+DROP TABLE sti_change_log;
+DROP TABLE sti_drop_run;

@@ -1,0 +1,195 @@
+//! What a drop or rehearsal leaves behind that was killed, or could not take it away itself: triggers of the change
+//! log, its entries, archived rows of a drop that was never made. The next drop or rehearsal takes it away.
+
+use diesel::RunQueryDsl as _;
+use diesel::sql_types::BigInt;
+
+use super::change_log::take::{self, Entries};
+use super::change_log::{self, triggers};
+use super::error::ContractError;
+use super::locks::{Attempts, Tables, Undone, under_locks};
+use super::options::DropOptions;
+use super::run::{self, UnmadeRun};
+use super::session::{Unknown, not_asked};
+use crate::db::dialect;
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, DbError, catalog, read_snapshot};
+use crate::expand::{Retry, TABLES};
+
+/// What is there of drops that were not made. Some of it may belong to one that is at work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// The runs, those included that are at work.
+    pub runs: Vec<UnmadeRun>,
+    /// Rows that they have archived.
+    pub archived: i64,
+    /// The tables on which the change log's triggers are.
+    pub triggers: Vec<&'static str>,
+    /// Whether the triggers' functions are there.
+    pub functions: bool,
+    /// Entries in the change log; counted up to 1,000,000.
+    pub entries: i64,
+}
+
+impl Leftovers {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a drop or a rehearsal is at work, to which all of it may belong.
+    #[must_use]
+    pub fn at_work(&self) -> bool {
+        self.runs.iter().any(|run| run.at_work)
+    }
+}
+
+/// The most entries of the change log that are counted.
+const MOST_ENTRIES: i64 = 1_000_000;
+
+/// Looks. Nothing on SQLite, where a drop is one transaction, and before our migrations have run.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn leftovers(connection: &mut AnyConnection) -> Result<Leftovers, DbError> {
+    if !dialect::backend(connection).works_ahead_of_locks() {
+        return Ok(Leftovers::default());
+    }
+    read_snapshot(connection, look)
+}
+
+fn look(connection: &mut AnyConnection) -> Result<Leftovers, DbError> {
+    for table in ["sti_drop_run", "sti_legacy_archive", change_log::TABLE, TABLES[0]] {
+        if catalog::relation(connection, table)?.is_none() {
+            return Ok(Leftovers::default());
+        }
+    }
+    let runs = run::unmade(connection)?;
+    let archived = if runs.is_empty() { 0 } else { archived(connection)? };
+    Ok(Leftovers {
+        runs,
+        archived,
+        triggers: triggers::tables(connection)?,
+        functions: triggers::functions_are_there(connection)?,
+        entries: take::entries(connection, MOST_ENTRIES)?,
+    })
+}
+
+fn archived(connection: &mut AnyConnection) -> Result<i64, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+    }
+    let row: Row = diesel::sql_query(
+        "SELECT count(*) AS rows FROM sti_legacy_archive WHERE event_id IN \
+         (SELECT id FROM sti_drop_run WHERE event_id IS NULL)",
+    )
+    .get_result(connection)
+    .doing("counting what drops that were not made have archived")?;
+    Ok(row.rows)
+}
+
+/// Takes away what is left of dead runs, and of the one that is `mine`. Nothing of one that is at work is touched.
+///
+/// First of all the runs are given up, so that none of them can be made any more. Locks: against other
+/// `sti-migrate`s; ACCESS EXCLUSIVE on one table at a time for the triggers, waited for as the drop does.
+///
+/// # Errors
+/// The locks were not to be had, or whatever the database says. What could be taken away is gone then.
+pub(super) fn clear(
+    connection: &mut AnyConnection,
+    options: &DropOptions,
+    mine: Option<i64>,
+    retrying: &mut dyn FnMut(&Retry),
+) -> Result<(), ContractError> {
+    let found = leftovers(connection)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let limits = Attempts { attempts: options.attempts, lock_timeout: options.lock_timeout };
+    done(under_locks(
+        connection,
+        Tables::None,
+        limits,
+        retrying,
+        |connection| run::give_up(connection, mine),
+        not_asked,
+    ))?;
+    let untriggered = remove_triggers(connection, &found, limits, retrying);
+    for run in found.runs {
+        while !done(under_locks(
+            connection,
+            Tables::None,
+            limits,
+            retrying,
+            |connection| run::take_away(connection, run.id),
+            not_asked,
+        ))? {}
+    }
+    untriggered
+}
+
+/// The triggers of dead runs: those that are there while no run is open.
+fn remove_triggers(
+    connection: &mut AnyConnection,
+    found: &Leftovers,
+    limits: Attempts,
+    retrying: &mut dyn FnMut(&Retry),
+) -> Result<(), ContractError> {
+    if found.functions {
+        // At once, whoever is in the way of the rest: writers do not fill the log for nobody.
+        done(under_locks(
+            connection,
+            Tables::None,
+            limits,
+            retrying,
+            |connection| {
+                if nobodys(connection)? { triggers::silence(connection) } else { Ok(()) }
+            },
+            not_asked,
+        ))?;
+    }
+    for table in found.triggers.iter().copied() {
+        done(under_locks(
+            connection,
+            Tables::One(table),
+            limits,
+            retrying,
+            |connection| {
+                if nobodys(connection)? { triggers::remove(connection, table) } else { Ok(()) }
+            },
+            not_asked,
+        ))?;
+    }
+    done(under_locks(
+        connection,
+        Tables::None,
+        limits,
+        retrying,
+        |connection| {
+            if !nobodys(connection)? {
+                return Ok(());
+            }
+            triggers::remove_functions(connection)?;
+            take::delete(connection, Entries::Visible)
+        },
+        not_asked,
+    ))
+}
+
+/// Whether the change log is no run's that may still be made. In a transaction that keeps other `sti-migrate`s out, so
+/// that none begins.
+fn nobodys(connection: &mut AnyConnection) -> Result<bool, DbError> {
+    Ok(run::open(connection)?.is_empty())
+}
+
+fn done<T>(undone: Result<(T, u32), Undone<DbError>>) -> Result<T, ContractError> {
+    match undone {
+        Ok((value, _)) => Ok(value),
+        Err(
+            Undone::Locked { source, .. } | Undone::Unknown(Unknown { source, .. }) | Undone::Failed(source),
+        ) => Err(source.into()),
+    }
+}
