@@ -109,7 +109,9 @@ fn a_level_leaves_out_what_is_below_it() {
     let warnings = at("warn");
     assert_eq!(warnings.lines().count(), 1, "{warnings}");
     assert!(warnings.contains(" WARN cannot push the metrics to http://127.0.0.1:9/"), "{warnings}");
-    assert!(at("info").contains(" INFO run 3 begins: 0 projects in scope run=3 "), "{}", at("info"));
+    let info = at("info");
+    assert!(info.contains(" INFO run 3 begins: 0 projects in scope run=3 "), "{info}");
+    assert_eq!(info.matches("begins").count(), 1, "the display says nothing beside it: {info}");
 }
 
 /// A file that cannot be opened, and one on a disk that is full.

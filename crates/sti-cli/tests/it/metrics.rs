@@ -201,6 +201,23 @@ fn a_gateway_that_is_down_is_a_warning() {
     assert_eq!(warnings, 1, "{}", shown(&output));
 }
 
+/// It takes the connection and never answers, or answers that it is not well.
+#[test]
+fn a_gateway_that_does_not_take_the_metrics_is_a_warning() {
+    let database = TestDatabase::sqlite();
+    migrate(&database);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", silent.local_addr().unwrap());
+    let unwell = Gateway::answering(503);
+    for url in [silent.as_str(), unwell.url()] {
+        let output = sti_on(&database, &["backfill", "--push-gateway", url]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+        let warnings =
+            shown(&output).matches("warning: cannot push the metrics to http://127.0.0.1:").count();
+        assert_eq!(warnings, 1, "{}", shown(&output));
+    }
+}
+
 #[test]
 fn what_cannot_be_done_is_told_before_any_work() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

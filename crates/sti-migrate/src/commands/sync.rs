@@ -124,7 +124,7 @@ fn failure(error: SyncError) -> Failure {
     match error {
         SyncError::Locked { .. } => Failure::of(Exit::Stopped, format_args!("stopped: {error}"), &error),
         SyncError::Unknown(_) => Failure::of(Exit::Unknown, &error, &error),
-        error => Failure::failed(error),
+        error => error.into(),
     }
 }
 

@@ -4,14 +4,19 @@ use std::sync::{Arc, Mutex};
 
 type Requests = Arc<Mutex<Vec<(String, String)>>>;
 
-/// A server that answers every request with 202 and keeps it.
+/// A server that answers every request with the same status and keeps it.
 pub(super) struct Gateway {
     url: String,
     requests: Requests,
 }
 
 impl Gateway {
+    /// One that is well.
     pub(super) fn start() -> Self {
+        Self::answering(202)
+    }
+
+    pub(super) fn answering(status: u16) -> Self {
         let server = tiny_http::Server::http("127.0.0.1:0").unwrap();
         let url = format!("http://{}", server.server_addr());
         let requests = Requests::default();
@@ -21,7 +26,7 @@ impl Gateway {
                 let mut body = String::new();
                 request.as_reader().read_to_string(&mut body).unwrap();
                 kept.lock().unwrap().push((format!("{} {}", request.method(), request.url()), body));
-                let _ = request.respond(tiny_http::Response::empty(202));
+                let _ = request.respond(tiny_http::Response::empty(status));
             }
         });
         Self { url, requests }
