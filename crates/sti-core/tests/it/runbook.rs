@@ -9,6 +9,7 @@ use sti_core::contract::back_out::{BackOutError, Obstacle};
 use sti_core::contract::purge::{PurgeError, PurgeRefusal};
 use sti_core::contract::restore::{Finish, Restoration, RestoreError};
 use sti_core::contract::{ContractError, Outcome, Refusal};
+use sti_core::sync::SyncError;
 use sti_core::verify::VerifyError;
 use sti_core::verify::repair::Refusal as RepairRefusal;
 
@@ -140,6 +141,15 @@ fn anchors() -> Vec<&'static str> {
             BackfillError::Unknown { .. } => "backfill-unknown",
             BackfillError::Connect(_) => "cannot-connect",
             BackfillError::NotBegun(_) | BackfillError::Fill(_) | BackfillError::Database(_) => "",
+        }),
+        entries!(SyncError {
+            SyncError::PostgresOnly => "sync-postgres-only",
+            SyncError::Obstacles(_) => "sync-owner",
+            SyncError::Locked { .. } => "sync-locked",
+            SyncError::Unexpected(_) => "sync-unexpected",
+            SyncError::Unknown(_) => "unknown",
+            SyncError::Connect(_) => "cannot-connect",
+            SyncError::Db(_) => "",
         }),
         entries!(RepositoryError {
             RepositoryError::NotFound { .. } | RepositoryError::TypeMismatch { .. } => "",

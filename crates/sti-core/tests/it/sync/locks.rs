@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sti_core::backfill::{Ending, Scope};
 use sti_core::contract::restore::Attempts;
-use sti_core::sync::{Install, SyncError, install, remove};
+use sti_core::sync::{Install, Remove, SyncError, install, remove};
+use sti_core::test_support::postgres::{Cut, CuttingProxy};
 use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
 
 use super::rig::{assert_level, insert_sql, installed, ours, problems, removed, run, save_sql};
@@ -58,9 +59,13 @@ fn a_write_on_the_way_is_waited_for() {
     let url = database.url().to_owned();
     let installer = std::thread::spawn(move || {
         let url = sti_core::db::DatabaseUrl::parse(&url).unwrap();
-        let mut connector = || sti_core::db::connect(&url, sti_core::db::Access::Write, "installer");
         let locks = Attempts { attempts: 100, lock_timeout: Duration::from_millis(400) };
-        install(&mut connector, locks, &mut |_| {}).unwrap()
+        install(
+            &mut || sti_core::db::connect(&url, sti_core::db::Access::Write, "installer"),
+            locks,
+            &mut |_| {},
+        )
+        .unwrap()
     });
     wait_until_it_waits(&database, "installer");
     // Behind it in the queue, and so after it.
@@ -86,4 +91,26 @@ fn two_writers_of_one_project_take_turns() {
     first.run("COMMIT");
     second.finish().unwrap();
     assert_level(&database);
+}
+
+/// What became of a COMMIT without an answer is looked up.
+#[test]
+fn a_lost_commit_is_looked_up() {
+    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+        let database = TestDatabase::postgres();
+        migrate(&database);
+        let attempts = if cut == Cut::BeforeCommit { 2 } else { 1 };
+        let through = |proxy: &CuttingProxy| {
+            let url = sti_core::db::DatabaseUrl::parse(proxy.url()).unwrap();
+            move || sti_core::db::connect(&url, sti_core::db::Access::Write, "sync")
+        };
+        let proxy = CuttingProxy::before(&database, "CREATE OR REPLACE TRIGGER", cut);
+        let installed = install(&mut through(&proxy), Attempts::default(), &mut |_| {}).unwrap();
+        assert!(proxy.has_cut(), "{cut:?}");
+        assert_eq!(installed, Install::Done { mended: Vec::new(), attempts }, "{cut:?}");
+        let proxy = CuttingProxy::before(&database, "DROP TRIGGER", cut);
+        let removed = remove(&mut through(&proxy), Attempts::default(), &mut |_| {}).unwrap();
+        assert!(proxy.has_cut(), "{cut:?}");
+        assert_eq!(removed, Remove::Done { attempts }, "{cut:?}");
+    }
 }
