@@ -55,7 +55,7 @@ fn beside_triggers_of_a_restore_that_nobody_has_on_record() {
     ready(&database);
     dropped(&database, &options());
     restored(&database);
-    database.execute("DELETE FROM sti_legacy_archive; DELETE FROM sti_drop_event");
+    database.execute("DELETE FROM sti_legacy_archive; DELETE FROM sti_drop_run; DELETE FROM sti_drop_event");
     assert_eq!(refused(&database), [Blocker::RestoreTriggers]);
 }
 
