@@ -112,6 +112,12 @@ impl Backend {
         matches!(self, Self::Postgres)
     }
 
+    /// Whether GROUP BY with few groups keeps only those, and need not sort every row.
+    #[must_use]
+    pub const fn groups_by_hash(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
     /// Whether an UPDATE may stand inside `WITH` and feed an INSERT.
     #[must_use]
     pub const fn has_writing_ctes(self) -> bool {

@@ -2,7 +2,7 @@
 //! thing by which projects are told apart. One statement computes it, this module reads it.
 
 use crate::db::Backend;
-use crate::mapping::{LEGACY_COLUMNS, PARENT, differs_sql, is_kind_sql, mapped_sql};
+use crate::mapping::{LEGACY_COLUMNS, PARENT, differs_sql, is_kind_sql};
 use crate::models::Kind;
 
 /// The traits of a project that decide its classes.
@@ -221,7 +221,8 @@ pub(super) fn traits_sql(scope: Scope, backend: Backend) -> String {
         for (index, (kind, column)) in (0..).zip(columns) {
             bit(&differs_sql("p", alias(kind), column, backend.exact()), DIFFERS + index);
             bit(&format!("p.{column} IS NULL"), NULL + index);
-            bit(&format!("{} {} <> ''", mapped_sql("p", column), backend.exact()), VALUE + index);
+            // Of NULL it is NULL, which is not so.
+            bit(&format!("p.{column} {} <> ''", backend.exact()), VALUE + index);
         }
     }
     format!("CAST({} AS bigint)", terms.join(" + "))

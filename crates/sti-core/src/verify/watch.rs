@@ -110,7 +110,8 @@ impl<'w> Watch<'w> {
         Ok(())
     }
 
-    fn check(&self, doing: Option<&str>) -> Result<(), VerifyError> {
+    /// To be called now and then while rows arrive: fails when the time is over or the signal is set.
+    pub(super) fn check(&self, doing: Option<&str>) -> Result<(), VerifyError> {
         let why = match self.limit {
             _ if self.stop.as_ref().is_some_and(StopSignal::is_set) => Unfinished::Asked,
             Some((deadline, time)) if over(Some(deadline)) => Unfinished::TimeLimit(time),
