@@ -129,7 +129,7 @@ fn a_thousand_are_worked_off_under_the_locks() {
 #[test]
 fn writers_that_are_too_fast_are_not_outrun() {
     let database = Arc::new(watched());
-    many(&database, 300);
+    many(&database, 2_600);
     let digest = planned(&database, &options()).digest;
     let shared = Arc::clone(&database);
     let mut options = options();
@@ -142,7 +142,7 @@ fn writers_that_are_too_fast_are_not_outrun() {
     let Outcome::Refused { why: Refusal::Outrun { rounds, left }, .. } = outcome else {
         panic!("{outcome:?}")
     };
-    assert_eq!((rounds, left), (50, 304));
+    assert_eq!((rounds, left), (50, 2_604));
     assert_eq!(columns_left(&database), 5);
     nothing_is_left(&database);
 }
