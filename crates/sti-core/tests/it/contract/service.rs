@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use diesel::connection::{SimpleConnection as _, TransactionManager as _};
 use sti_core::backfill::ChunkSize;
 use sti_core::both_backends;
-use sti_core::contract::DropOptions;
 use sti_core::contract::restore::{
     Attempts, Finish, FinishOptions, Restoration, RestoreOptions, finish, restore,
 };
+use sti_core::contract::{DropOptions, Outcome, Refusal};
 use sti_core::db::{Access, AnyConnection, ConnectError, DatabaseUrl, connect, write_transaction};
 use sti_core::models::Kind;
 use sti_core::repository::{ListQuery, RepositoryError, SchoolPatch, SelfStudyPatch, TypeChange};
@@ -19,7 +19,7 @@ use sti_core::test_support::{RowSetDigest, TestDatabase};
 use sti_core::verify::{VerifyOptions, verify};
 use sti_core::{ProjectId, ProjectRepository, WriteMode};
 
-use super::rig::{columns_left, dropped, waiving};
+use super::rig::{columns_left, try_drop, waiving};
 use crate::repository::rig::{
     LEGACY, details_of, id, insert, insert_row, legacy, migrate, new_school, row, teacher, texts, values,
 };
@@ -43,6 +43,9 @@ const SERVICES: [Service; 4] = [
 
 /// Rounds that each service must have done before the drop begins, between drop and restore, and after each of them.
 const ROUNDS: u32 = 5;
+
+/// How long a service rests between two rounds: without any, four of them can write faster than a drop works off.
+const REST: Duration = Duration::from_millis(10);
 
 /// In one of so many rounds a service makes a project that stays.
 const STAYS: u32 = 5;
@@ -117,6 +120,7 @@ impl Service {
             made.extend(stays.map(|id| (id, format!("teacher {number}"))));
             assert!(!is_in_transaction(&mut connection));
             done.store(number, SeqCst);
+            thread::sleep(REST);
         }
         Ok(made)
     }
@@ -207,6 +211,19 @@ fn values_of_the_others(database: &TestDatabase) -> RowSetDigest {
     database.digest(&theirs, "id", &LEGACY)
 }
 
+/// A drop that the writers outrun is refused, and tried again, as its user does.
+#[track_caller]
+fn dropped_beside_them(database: &TestDatabase, options: &DropOptions) {
+    for _ in 0..10 {
+        match try_drop(database, options).unwrap() {
+            Outcome::Done(_) => return,
+            Outcome::Refused { why: Refusal::Outrun { .. }, .. } => {}
+            other => panic!("not dropped: {other:?}"),
+        }
+    }
+    panic!("outrun ten times");
+}
+
 /// Brings the columns back and takes the triggers away, with the times that the command has.
 #[track_caller]
 fn restored_and_finished(database: &TestDatabase) {
@@ -257,7 +274,7 @@ fn services_go_through_drop_and_restore(database: &TestDatabase) {
         let ended = || services.iter().any(thread::ScopedJoinHandle::is_finished);
         let steps: [&dyn Fn(); 2] = [
             &|| {
-                dropped(database, &options);
+                dropped_beside_them(database, &options);
                 assert_eq!(columns_left(database), 0);
             },
             &|| restored_and_finished(database),
