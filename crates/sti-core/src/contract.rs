@@ -1,9 +1,11 @@
 //! The last step of the split: the guarded drop of the legacy columns, and the way back.
 //!
 //! A drop is shown first ([`DropPlan`]: every [`Gate`] with its evidence, and a digest), rehearsed, and done by who
-//! confirms the digest. Archive, drop, event and the record of the migration are one transaction whose first
-//! statement takes the locks; under them every gate is asked again. There is no way to force it: a gate that may be
-//! waived is waived by name and count ([`Waiver`]), and that is recorded.
+//! confirms the digest. Drop, event and the record of the migration are one transaction whose first statement takes the
+//! locks; under them every gate is asked again. On PostgreSQL everything is compared and archived before, while writers
+//! go on, and what they write is logged and worked off; what is left of a drop that was killed is in [`Leftovers`]. On
+//! SQLite all of it is that one transaction. There is no way to force it: a gate that may be waived is waived by name and
+//! count ([`Waiver`]), and that is recorded.
 //!
 //! ```no_run
 //! use sti_core::contract::{DropOptions, Outcome, execute, plan, rehearse};

@@ -34,13 +34,14 @@ fn look_first(connection: &mut AnyConnection, options: &DropOptions) -> Result<L
     read_snapshot(connection, |connection| look(connection, options, Place::Snapshot))
 }
 
-/// Does everything that [`execute`] does, and rolls back instead of committing. Reports how long the locks were
-/// held: so long nobody could read or write projects, as in the real drop.
+/// Does everything that [`execute`] does, rolls the last transaction back instead of committing it, and takes away what
+/// the others have made. Reports how long the locks were held: so long nobody could read or write projects, as in the real drop.
 ///
 /// `retrying` is told of every attempt that did not get its locks.
 ///
 /// # Errors
-/// [`ContractError`]. Nothing is changed in any case.
+/// [`ContractError`]. Nothing is changed in any case; what a lost connection has left ([`leftovers`]), the next call
+/// takes away.
 pub fn rehearse(
     connection: &mut AnyConnection,
     options: &DropOptions,
@@ -66,14 +67,16 @@ pub fn rehearse(
 /// Drops the legacy columns, if the digest `digest` fits the plan of now and no gate refuses, before the locks and
 /// under them.
 ///
-/// One transaction: `LOCK TABLE` of all three tables in ACCESS EXCLUSIVE mode at once (SQLite: `BEGIN IMMEDIATE`),
-/// every gate again, the archive, the permit, the drop by its migration, the event, the record of the migration. An
-/// attempt that does not get its locks in [`DropOptions::lock_timeout`] is rolled back, `retrying` is told who holds
+/// PostgreSQL: triggers that log what is written from then on (each made under ACCESS EXCLUSIVE on its table); every gate
+/// again, and the archive, in one snapshot without locks; what was written meanwhile, in rounds; and in one transaction
+/// `LOCK TABLE` of all three tables in ACCESS EXCLUSIVE mode at once, the rest of that, the gates, the permit, the drop by
+/// its migration, the event, the record of the migration. What an attempt leaves that is not made is taken away. SQLite:
+/// all of it in one `BEGIN IMMEDIATE`. An attempt that does not get its locks in [`DropOptions::lock_timeout`] is rolled back, `retrying` is told who holds
 /// them, and it is tried again after a rest. Where the answer to COMMIT is lost, fresh connections of `connector`
 /// ask the catalogue what became of it.
 ///
 /// # Errors
-/// [`ContractError`]. Nothing was changed then.
+/// [`ContractError`]. Nothing was dropped then.
 pub fn execute(
     connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     options: &DropOptions,

@@ -59,7 +59,12 @@ pub(super) fn look(
     }
     let readable =
         schema.misfits.is_empty() && schema.pending.is_empty() && schema.legacy == LegacyColumns::Present;
-    let mut results = vec![gates::schema(&schema, &obstacles(connection, readable)?)];
+    // Under locks that must be short only what may have changed is asked: a right that is missing shows by itself.
+    let obstacles = match place {
+        Place::Short(..) => Vec::new(),
+        Place::Snapshot | Place::UnderLocks(_) => obstacles(connection, readable)?,
+    };
+    let mut results = vec![gates::schema(&schema, &obstacles)];
     let definitions = catalog::definitions(connection, PARENT, &LEGACY_COLUMNS)?;
     let (mut counts, mut lock) = (None, None);
     if readable {
@@ -70,7 +75,10 @@ pub(super) fn look(
     }
     results.sort_by_key(|result| result.gate);
 
-    let identity = identity::identity(connection)?;
+    let identity = match place {
+        Place::Short(before, _) => before.identity.clone(),
+        Place::Snapshot | Place::UnderLocks(_) => identity::identity(connection)?,
+    };
     let schema = fingerprint(connection, &definitions)?;
     let covered = Covered::of(&identity, &schema, &results, options.waivers());
     let plan = DropPlan {

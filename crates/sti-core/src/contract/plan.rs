@@ -30,9 +30,10 @@ pub struct DropPlan {
     pub sessions: Vec<SessionSeen>,
     /// Rows that the archive gets: one for each project.
     pub archive_rows: i64,
-    /// How long the locks would be held; `None` where the schema cannot be read.
+    /// How long the locks would be held; `None` where that does not depend on the table (PostgreSQL), and where the
+    /// schema cannot be read.
     pub estimate: Option<LockEstimate>,
-    /// The longest that [`LockEstimate::total`] may be.
+    /// The longest time under the locks; on SQLite the longest that [`LockEstimate::total`] may be.
     pub max_lock: Duration,
     /// What confirms this plan: 12 hex digits. It covers the database, the schema, the verdicts, the waivers with
     /// their counts and the version of this library, no live totals; it is good for [`VALID`], by the database's

@@ -129,7 +129,7 @@ fn clones_learn_from_each_other(database: &TestDatabase) {
     drop_legacy(database);
     repository.get(&mut connection, id(1)).unwrap();
     // Without sti_drop_event a look at the catalogue fails: the clone does without one.
-    database.execute("DROP TABLE sti_legacy_archive; DROP TABLE sti_drop_event");
+    database.execute("DROP TABLE sti_legacy_archive; DROP TABLE sti_drop_run; DROP TABLE sti_drop_event");
     let found = std::thread::scope(|scope| {
         let work = || clone.get(&mut super::rig::application(database), id(1));
         scope.spawn(work).join().unwrap()

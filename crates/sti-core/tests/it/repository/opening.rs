@@ -69,7 +69,7 @@ fn before_up_only_legacy_opens(database: &TestDatabase) {
 
 fn without_the_drop_event_table_both_sides_are_refused(database: &TestDatabase) {
     migrate(database);
-    database.execute("DROP TABLE sti_legacy_archive; DROP TABLE sti_drop_event");
+    database.execute("DROP TABLE sti_legacy_archive; DROP TABLE sti_drop_run; DROP TABLE sti_drop_event");
     opens(database, WriteMode::Legacy);
     for mode in [WriteMode::Dual, WriteMode::Subtype] {
         assert!(refusal(database, mode).ends_with("there is no table sti_drop_event; run `sti-migrate up`"));
