@@ -18,8 +18,8 @@ mod sessions;
 mod stream;
 
 pub use drop::{
-    clock_minutes, give_permit, lock_all_within, lock_exclusively, not_owner, notice_lost_client,
-    outwait_exclusive, storage, vacuum,
+    clock_minutes, commit_unflushed, give_permit, lock_all_within, lock_exclusively, not_owner,
+    notice_lost_client, outwait_exclusive, storage, vacuum,
 };
 pub use locks::{Against, LockHolder, lock_against_writers, lock_holders, lock_schema};
 pub(in crate::db) use long_read::ENDED;

@@ -75,6 +75,8 @@ fn round(
 ) -> Result<(Tally, i64), ContractError> {
     let limits = Limits { lock: work.lock, statement: STATEMENT };
     let done = limited_transaction(connection, limits, |connection| {
+        // The shorter a round, the less is written meanwhile. A crash that undoes it has ended this drop, too.
+        dialect::commit_unflushed(connection).doing("setting the limits of the transaction")?;
         run::hold(connection, run)?;
         let mut tally = tally.clone();
         let entries = tally.catch_up(connection, run, None, &work.options.probe)?;

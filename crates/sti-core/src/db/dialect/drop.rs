@@ -60,6 +60,18 @@ pub fn notice_lost_client(connection: &mut AnyConnection) -> QueryResult<()> {
     }
 }
 
+/// Lets the transaction that is open commit without waiting for the disk: for what is only worth something once a later
+/// transaction has committed, which has this one on the disk before it. Nothing on SQLite.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn commit_unflushed(connection: &mut AnyConnection) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => c.batch_execute("SET LOCAL synchronous_commit = off"),
+        AnyConnection::Sqlite(_) => Ok(()),
+    }
+}
+
 /// Where the rows of `tables` are stored: a text that changes when one of them is emptied or written anew, which no
 /// trigger for rows tells of. Empty on SQLite.
 ///
