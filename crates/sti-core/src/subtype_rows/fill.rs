@@ -5,7 +5,7 @@
 //! COMMITTED a statement that had to wait refreshes only the rows that it waited for, not those it joins.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt};
+use diesel::sql_types::{Array, BigInt, Bool};
 
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
@@ -191,7 +191,7 @@ fn fill_sql(range: &KeyRange, condition: &str, lock: &str, sabotage: Sabotage) -
     )
 }
 
-#[derive(diesel::QueryableByName)]
+#[derive(Default, diesel::QueryableByName)]
 struct Compared {
     #[diesel(sql_type = BigInt)]
     equal_school: i64,
@@ -248,9 +248,9 @@ struct Counted {
     self_study: i64,
 }
 
-/// On SQLite the transaction has the whole database, so no statement can see anything else than the one before. Only
-/// where fewer rows were made than there are projects were some there: they are compared then, together with the new
-/// ones, which are equal.
+/// On SQLite the transaction has the whole database, so no statement can see anything else than the one before. What was
+/// there is compared before anything is made: afterwards the new rows look the same as those, and a trigger may have
+/// changed them. Where nothing was there, as in most chunks of a first sweep, there is nothing to compare.
 fn fill_sqlite(
     connection: &mut AnyConnection,
     range: &KeyRange,
@@ -267,6 +267,14 @@ fn fill_sqlite(
     ))
     .get_result(connection)
     .doing("counting the projects of the range")?;
+    let compared = if has_rows_sqlite(connection, range)? {
+        let given = format!("(SELECT p.id FROM {PARENT} p WHERE {chosen}) AS given");
+        diesel::sql_query(compare_sql(&given, backend))
+            .get_result(connection)
+            .doing("comparing the subtype rows that were there")?
+    } else {
+        Compared::default()
+    };
     let mut made = [0_i64; 2];
     for (kind, made) in Kind::ALL.into_iter().zip(&mut made) {
         let rows = diesel::sql_query(format!(
@@ -282,22 +290,29 @@ fn fill_sqlite(
         *made = i64::try_from(rows).unwrap_or(i64::MAX);
     }
     probe.at(Step::Look);
-    let outcome = Outcome {
+    Ok(compared.into_outcome(Outcome {
         locked,
         created_school: made[0],
         created_self_study: made[1],
         unknown: locked - school - self_study,
         ..Outcome::default()
-    };
-    if made == [school, self_study] {
-        return Ok(outcome);
+    }))
+}
+
+/// Whether there is a subtype row in the range; a look into each primary key.
+fn has_rows_sqlite(connection: &mut AnyConnection, range: &KeyRange) -> Result<bool, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Bool)]
+        found: bool,
     }
-    let given = format!("(SELECT p.id FROM {PARENT} p WHERE {chosen}) AS given");
-    let compared: Compared = diesel::sql_query(compare_sql(&given, backend))
-        .get_result(connection)
-        .doing("comparing the subtype rows that were there")?;
-    let mut outcome = compared.into_outcome(outcome);
-    outcome.equal_school -= made[0];
-    outcome.equal_self_study -= made[1];
-    Ok(outcome)
+    let keys = range.contains_sql();
+    let exists = |kind: Kind| {
+        format!("EXISTS (SELECT 1 FROM (SELECT project_id AS id FROM {}) p WHERE {keys})", kind.table())
+    };
+    let Found { found } =
+        diesel::sql_query(format!("SELECT {} AS found", Kind::ALL.map(exists).join(" OR ")))
+            .get_result(connection)
+            .doing("looking for subtype rows in the range")?;
+    Ok(found)
 }

@@ -20,6 +20,7 @@ sti_core::both_backends! {
     a_writer_that_never_ends_is_not_called_complete,
     a_missing_table_is_named,
     nothing_to_do_is_done,
+    rows_that_a_trigger_changes_as_they_are_made_are_no_conflicts,
 }
 
 fn some_projects(database: &TestDatabase) {
@@ -242,4 +243,30 @@ fn nothing_to_do_is_done(database: &TestDatabase) {
     assert_eq!(done.ending, Ending::Complete);
     assert_eq!(done.totals, Totals::default());
     assert_eq!(database.count("sti_backfill_chunk"), 0);
+}
+
+/// What was made here is created, whatever a trigger of the application makes of it; only what was there is compared.
+fn rows_that_a_trigger_changes_as_they_are_made_are_no_conflicts(database: &TestDatabase) {
+    migrate(database);
+    for number in 1..=2 {
+        insert_project(database, number, "school", false);
+    }
+    assert_eq!(run(database, &config(10, Scope::NonDraft)).unwrap().totals.created.school, 2);
+    database.execute(&format!(
+        "UPDATE projects_schoolproject SET course_code = 'another' WHERE project_id = '{}'; {}",
+        id(2),
+        database.either(
+            "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                NEW.course_name = upper(NEW.course_name); RETURN NEW; END $$; \
+             CREATE TRIGGER shout BEFORE INSERT ON projects_schoolproject FOR EACH ROW EXECUTE FUNCTION shout()",
+            "CREATE TRIGGER shout AFTER INSERT ON projects_schoolproject BEGIN \
+                UPDATE projects_schoolproject SET course_name = upper(course_name) \
+                WHERE project_id = NEW.project_id; END",
+        )
+    ));
+    for number in 3..=6 {
+        insert_project(database, number, "school", false);
+    }
+    let totals = run(database, &config(10, Scope::NonDraft)).unwrap().totals;
+    assert_eq!((totals.created.school, totals.equal.school, totals.conflict.school), (4, 1, 1));
 }
