@@ -16,6 +16,8 @@ const LONGEST_REST: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     since: Option<Instant>,
+    /// When it was last met.
+    met: Option<Instant>,
     tries: u32,
 }
 
@@ -25,9 +27,19 @@ impl Trouble {
         *self = Self::default();
     }
 
-    /// How long it has lasted by now.
-    fn lasts(&mut self) -> Duration {
-        self.since.get_or_insert_with(Instant::now).elapsed()
+    /// How long it has lasted `now`. One that was not met again for as long as it is waited for is over, though no chunk
+    /// has come of it: the backfill was paused, or outside of its window, or waits for the last chunk of somebody else.
+    fn lasts(&mut self, now: Instant, longest: Duration) -> Duration {
+        if self.met.is_some_and(|met| now.saturating_duration_since(met) > longest) {
+            self.is_over();
+        }
+        self.met = Some(now);
+        now.saturating_duration_since(*self.since.get_or_insert(now))
+    }
+
+    /// It is met still: a try to get over it may take long.
+    fn goes_on(&mut self, now: Instant) {
+        self.met = Some(now);
     }
 }
 
@@ -73,7 +85,8 @@ impl Worker<'_> {
 
     /// Whether it may go on waiting for what passes by itself.
     pub(super) fn has_patience(&mut self) -> bool {
-        self.trouble.lasts() < self.engine.config.max_wait
+        let longest = self.engine.config.max_wait;
+        self.trouble.lasts(Instant::now(), longest) < longest
     }
 
     /// Waits until a new connection is open. A server that takes connections and no writes is met here again and again.
@@ -83,7 +96,8 @@ impl Worker<'_> {
     pub(super) fn wait_for_server(&mut self, mut error: BackfillError) -> Result<(), BackfillError> {
         let engine = self.engine;
         loop {
-            let (waited, longest) = (self.trouble.lasts(), engine.config.max_wait);
+            let longest = engine.config.max_wait;
+            let waited = self.trouble.lasts(Instant::now(), longest);
             if waited >= longest {
                 return Err(error);
             }
@@ -97,11 +111,52 @@ impl Worker<'_> {
                     self.connection = opened;
                     return Ok(());
                 }
-                Err(refused) => error = refused.into(),
+                Err(refused) => {
+                    self.trouble.goes_on(Instant::now());
+                    error = refused.into();
+                }
             }
             if engine.stop.is_set() {
                 return Err(error);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn trouble_lasts_from_its_first_moment_until_a_chunk_is_committed() {
+        let (begun, mut trouble) = (Instant::now(), Trouble::default());
+        let lasts = |trouble: &mut Trouble, second| {
+            trouble.lasts(begun + Duration::from_secs(second), LONGEST).as_secs()
+        };
+        assert_eq!([0, 5, 300, 599, 700].map(|second| lasts(&mut trouble, second)), [0, 5, 300, 599, 700]);
+        trouble.is_over();
+        assert_eq!(lasts(&mut trouble, 701), 0);
+    }
+
+    /// Two restarts of the server in one long pause are no trouble of hours.
+    #[test]
+    fn trouble_that_was_not_met_for_long_is_over() {
+        let (begun, mut trouble) = (Instant::now(), Trouble::default());
+        let second = |second| begun + Duration::from_secs(second);
+        assert_eq!(trouble.lasts(second(0), LONGEST), Duration::ZERO);
+        assert_eq!(trouble.lasts(second(10_000), LONGEST), Duration::ZERO);
+        assert_eq!(trouble.lasts(second(10_005), LONGEST), Duration::from_secs(5));
+    }
+
+    /// A try that takes longer than the patience is no rest.
+    #[test]
+    fn a_long_try_does_not_end_it() {
+        let (begun, mut trouble) = (Instant::now(), Trouble::default());
+        let second = |second| begun + Duration::from_secs(second);
+        assert_eq!(trouble.lasts(second(0), LONGEST), Duration::ZERO);
+        trouble.goes_on(second(900));
+        assert_eq!(trouble.lasts(second(900), LONGEST), Duration::from_secs(900));
     }
 }
