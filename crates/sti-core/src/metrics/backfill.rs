@@ -167,6 +167,10 @@ impl MetricsObserver {
             gauge!(LAST_SUCCESS_TIMESTAMP.name).set(now());
         }
         gauge!(OLDEST_LEASE.name).set(0.0);
+        // A gateway and a file keep what was told last, and an alert would go on about it.
+        for reason in WAITS {
+            gauge!(WAITING.name, "reason" => reason).set(0.0);
+        }
         // Last, so that whoever sees 0 sees the end as well.
         gauge!(RUNNING.name).set(0.0);
     }
@@ -200,6 +204,7 @@ impl Observer for MetricsObserver {
                 run.show();
             }
             Event::SweepDone { missing, .. } => {
+                gauge!(WAITING.name, "reason" => SERVER).set(0.0);
                 let mut run = self.run();
                 run.missing = Some(*missing);
                 run.show();
@@ -212,6 +217,8 @@ impl Observer for MetricsObserver {
             Event::LeaseLost { .. } => setback("lease_lost"),
             Event::LeaseTaken { .. } => counter!(LEASES_TAKEN.name).increment(1),
             Event::Throttled { reason, waited } => {
+                // It was the server that told, but for one that cannot be read.
+                gauge!(WAITING.name, "reason" => SERVER).set(0.0);
                 gauge!(WAITING.name, "reason" => reason.kind()).set(1.0);
                 self.run().waits.entry(reason.kind()).or_default().show(reason.kind(), *waited, false);
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
-use sti_core::backfill::{PerKind, ThrottleReason, Totals};
+use sti_core::backfill::{BackfillError, PerKind, ThrottleReason, Totals};
 use sti_core::db::error::Fault;
 use sti_core::metrics::{MetricsObserver, Mode};
 use sti_core::observe::{Event, Observer as _};
@@ -84,4 +84,37 @@ fn retries_are_told_by_their_reason() {
         rendered(&[retried(Fault::Transient), retried(Fault::LockTimeout), retried(Fault::LockTimeout)]);
     let retries = |reason| value(&text, &format!("sti_backfill_chunk_retries_total{{reason=\"{reason}\"}}"));
     assert_eq!((retries("transient"), retries("lock_timeout"), retries("other")), (1, 2, 0));
+}
+
+#[test]
+fn nothing_waits_any_more_when_the_backfill_has_ended() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let waiting = || value(&handle.render(), r#"sti_backfill_waiting{reason="server"}"#);
+    metrics::with_local_recorder(&recorder, || {
+        let observer = MetricsObserver::new(Mode::Live);
+        observer.event(&Event::WaitingForServer {
+            reason: String::new(),
+            waited: Duration::ZERO,
+            longest: Duration::from_secs(600),
+        });
+        assert_eq!(waiting(), 1);
+        observer.ended(&Err(BackfillError::Threads("patience has ended".to_owned())));
+        assert_eq!(waiting(), 0);
+    });
+}
+
+#[test]
+fn a_server_that_answers_in_a_pause_is_not_waited_for() {
+    let away = Event::WaitingForServer {
+        reason: String::new(),
+        waited: Duration::ZERO,
+        longest: Duration::from_secs(600),
+    };
+    let pause = || Event::Throttled { reason: ThrottleReason::NoStandby, waited: Duration::from_secs(30) };
+    let swept = || Event::SweepDone { sweep: 1, missing: 0 };
+    for event in [pause(), swept()] {
+        let text = rendered(&[away.clone(), event]);
+        assert_eq!(value(&text, r#"sti_backfill_waiting{reason="server"}"#), 0);
+    }
 }
