@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use sti_core::backfill::RunId;
-use sti_core::db::error::may_quote_values;
+use sti_core::db::error::{error_may_quote_values, may_quote_values};
 use sti_core::observe::{Event, Observer};
 use tracing::Level;
 
@@ -96,7 +96,7 @@ impl Known {
             )),
             _ => words(event),
         }?;
-        let words = said(event).filter(|words| may_quote_values(words)).cloned();
+        let words = quotes(event).cloned();
         Some(Record { level: level(event), message, words })
     }
 }
@@ -131,15 +131,17 @@ fn place(event: &Event) -> (Option<i32>, Option<i32>) {
     }
 }
 
-/// What the database said, where an event has it.
-fn said(event: &Event) -> Option<&String> {
+/// What the database said, where an event has it and it may quote a row.
+fn quotes(event: &Event) -> Option<&String> {
     match event {
         Event::ChunkRetried { reason, .. }
         | Event::LedgerRetried { reason, .. }
         | Event::ChunkHalved { reason, .. }
         | Event::ChunkPostponed { reason, .. }
-        | Event::WorkerFailed { reason }
-        | Event::ProjectQuarantined { message: reason, .. } => Some(reason),
+        | Event::WorkerFailed { reason } => Some(reason).filter(|reason| error_may_quote_values(reason)),
+        Event::ProjectQuarantined { message, .. } => {
+            Some(message).filter(|message| may_quote_values(message))
+        }
         _ => None,
     }
 }

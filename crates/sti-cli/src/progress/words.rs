@@ -1,6 +1,6 @@
 //! The events of a backfill in words: those of the plain lines, and of the records in a log.
 
-use sti_core::db::error::may_quote_values;
+use sti_core::db::error::{error_may_quote_values, may_quote_values};
 use sti_core::observe::Event;
 
 use crate::document::number;
@@ -9,9 +9,14 @@ use crate::time::rough;
 /// What stands in the place of words that may quote a row. A log has them at level debug.
 const QUOTING: &str = "the database refused it in words that may quote a row";
 
+/// An error, if it quotes no value of a row.
+fn harmless(reason: &str) -> &str {
+    if error_may_quote_values(reason) { QUOTING } else { reason }
+}
+
 /// What the database said, if it quotes no value of a row.
-fn harmless(text: &str) -> &str {
-    if may_quote_values(text) { QUOTING } else { text }
+fn harmless_message(message: &str) -> &str {
+    if may_quote_values(message) { QUOTING } else { message }
 }
 
 /// What is told of an event in words; the chunks apart.
@@ -50,7 +55,7 @@ pub(crate) fn words(event: &Event) -> Option<String> {
         Event::Throttled { reason, waited } => format!("waiting for {} now: {reason}", rough(*waited)),
         Event::ThrottleEnded { waited, .. } => format!("waited {}", rough(*waited)),
         Event::ProjectQuarantined { project, class, message } => {
-            format!("project {project} goes into quarantine ({class}): {}", harmless(message))
+            format!("project {project} goes into quarantine ({class}): {}", harmless_message(message))
         }
         Event::ChunkDone { .. }
         | Event::WaitingForLease { .. }

@@ -5,7 +5,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 mod quotes;
 
-pub use quotes::{may_quote_values, quoting_words};
+pub use quotes::{error_may_quote_values, may_quote_values, quoting_words};
 
 /// A database error together with what was being done. Its `Display` ends with the next step where there is one.
 #[derive(Debug, thiserror::Error)]

@@ -49,11 +49,17 @@ const SAFE: [&str; 41] = [
     "FOREIGN KEY constraint failed",
 ];
 
-/// Whether a text in which a database's message stands, perhaps behind what was being done, may quote values of a row.
+/// Whether a database's message may quote values of a row. Only its beginning tells: what stands further on may itself be
+/// a value.
 #[must_use]
-pub fn may_quote_values(text: &str) -> bool {
-    let known = |part: &str| SAFE.iter().any(|safe| part.starts_with(safe));
-    !text.split(": ").any(known)
+pub fn may_quote_values(message: &str) -> bool {
+    !SAFE.iter().any(|safe| message.starts_with(safe))
+}
+
+/// [`may_quote_values`] for an error of ours: the message stands alone, or behind what was being done and a colon.
+#[must_use]
+pub fn error_may_quote_values(text: &str) -> bool {
+    may_quote_values(text) && text.split_once(": ").is_none_or(|(_, message)| may_quote_values(message))
 }
 
 /// The database's own words in an error, or in what caused it, if they may quote values of a row.
@@ -93,17 +99,22 @@ mod tests {
     fn what_a_constraint_says_names_no_value() {
         let message = "new row for relation \"projects_schoolproject\" violates check constraint \"short\"";
         assert_eq!(says(CheckViolation, message), None);
-        assert!(!may_quote_values(&format!("locking chunk 3: {message}")));
+        assert!(!error_may_quote_values(&format!("locking chunk 3: {message}")));
         assert_eq!(says(Unknown, "value too long for type character varying(50)"), None);
     }
 
     #[test]
     fn what_is_not_known_may_quote_anything() {
-        for message in
-            ["invalid input syntax for type date: \"Zoölogie\"", "course ZOO-1 is not allowed here"]
-        {
+        for message in [
+            "invalid input syntax for type date: \"Zoölogie\"",
+            "course ZOO-1 is not allowed here",
+            // The value, or what a trigger says behind a colon, begins like a message that is known.
+            "invalid input syntax for type integer: \"Zoölogie: relation of species\"",
+            "Zoölogie: permission denied",
+        ] {
             assert_eq!(says(Unknown, message).as_deref(), Some(message));
-            assert!(may_quote_values(&format!("locking chunk 3: {message}")));
+            assert!(may_quote_values(message));
+            assert!(error_may_quote_values(&format!("locking chunk 3: {message}")));
         }
     }
 
