@@ -87,6 +87,16 @@ pub enum UrlError {
     },
 }
 
+/// What a connection takes where the URL says nothing of it. A machine that is gone says no word: without these a client
+/// waits for its answer for hours. The kernel of a live server answers them, however long its statement runs.
+const DEFAULTS: [(&str, &str); 5] = [
+    ("connect_timeout", "10"),
+    ("keepalives_idle", "30"),
+    ("keepalives_interval", "10"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "60000"),
+];
+
 impl DatabaseUrl {
     /// Parses and checks a URL; nothing is opened.
     ///
@@ -129,9 +139,7 @@ impl DatabaseUrl {
         let mut url = url.clone();
         let given: Vec<String> = url.query_pairs().map(|(key, _)| key.into_owned()).collect();
         let mut extra = vec![("fallback_application_name", application_name)];
-        if !given.iter().any(|key| key == "connect_timeout") {
-            extra.push(("connect_timeout", "10"));
-        }
+        extra.extend(DEFAULTS.into_iter().filter(|(key, _)| !given.iter().any(|given| given == key)));
         if !cfg!(feature = "tls") && !given.iter().any(|key| key == "sslmode") {
             extra.push(("sslmode", "disable"));
         }
@@ -297,6 +305,20 @@ mod tests {
         assert!(url.libpq("x").unwrap().contains("user=app&password=s%40crt&"));
         assert_eq!(url.redact("bad s@crt"), "bad ***");
         assert!(!format!("{url} {url:?}").contains("crt"));
+    }
+
+    #[test]
+    fn a_machine_that_is_gone_is_noticed_unless_the_url_has_it_otherwise() {
+        let libpq = |query| {
+            let url = format!("postgres://app@127.0.0.1/ocean?sslmode=disable{query}");
+            DatabaseUrl::parse(&url).unwrap().libpq("x").unwrap()
+        };
+        for (key, value) in DEFAULTS {
+            assert!(libpq("").contains(&format!("&{key}={value}")), "{}", libpq(""));
+        }
+        let given = libpq("&keepalives_idle=600&connect_timeout=3");
+        assert_eq!(given.matches("keepalives_idle=").count(), 1, "{given}");
+        assert!(given.contains("keepalives_idle=600") && given.contains("connect_timeout=3"), "{given}");
     }
 
     #[test]
