@@ -145,6 +145,22 @@ pub(super) fn enter(
     Ok(())
 }
 
+/// What a committed chunk has put into quarantine, as far as it is there still.
+pub(super) fn of_chunk(connection: &mut AnyConnection, chunk: i64) -> Result<Vec<Refused>, DbError> {
+    let rows: Vec<Row> = diesel::sql_query(
+        "SELECT run_id, project_id, kind, class, message, at FROM sti_backfill_quarantine \
+         WHERE chunk_id = $1 ORDER BY project_id",
+    )
+    .bind::<BigInt, _>(chunk)
+    .load(connection)
+    .doing("reading what a committed chunk put into quarantine")?;
+    let refused = |row: Row| {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == row.kind)?;
+        Some(Refused { project: row.project_id, kind, class: row.class, message: row.message })
+    };
+    Ok(rows.into_iter().filter_map(refused).collect())
+}
+
 /// SQL: true for a project `p` that this run has put into quarantine.
 pub(super) fn is_quarantined_sql(run: RunId) -> String {
     format!("EXISTS (SELECT 1 FROM sti_backfill_quarantine q WHERE q.run_id = {run} AND q.project_id = p.id)")

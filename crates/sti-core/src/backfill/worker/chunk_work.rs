@@ -9,6 +9,7 @@ use crate::backfill::engine::{Ending, lock};
 use crate::backfill::error::BackfillError;
 use crate::backfill::lease::{self, Lease, Standing};
 use crate::backfill::ledger;
+use crate::backfill::quarantine::{self, Refused};
 use crate::backfill::remedy::Remedy;
 use crate::backfill::totals::Totals;
 use crate::db::error::{DbError, Fault};
@@ -21,6 +22,9 @@ struct Work {
     manner: Manner,
     retried: u32,
 }
+
+/// What the ledger has of a chunk: how it stands, what it did, and whom it put into quarantine.
+type Asked = (Standing, Totals, Vec<Refused>);
 
 /// How one try ended, but for those that failed.
 enum Tried {
@@ -62,11 +66,11 @@ impl Worker<'_> {
             };
             if at_commit && error.fault() == Fault::ConnectionLost {
                 match self.ask(&work.lease, error)? {
-                    (Standing::Done, totals) => {
-                        return Ok(Some(Done { totals, refused: Vec::new(), duration: begun.elapsed() }));
+                    (Standing::Done, totals, refused) => {
+                        return Ok(Some(Done { totals, refused, duration: begun.elapsed() }));
                     }
-                    (Standing::Lost, _) => return Ok(self.lost(work)),
-                    (Standing::Open, _) => continue,
+                    (Standing::Lost, ..) => return Ok(self.lost(work)),
+                    (Standing::Open, ..) => continue,
                 }
             }
             match Remedy::of(error.fault(), work.retried) {
@@ -166,13 +170,15 @@ impl Worker<'_> {
     }
 
     /// Asks the ledger what became of a chunk whose COMMIT was not answered, before anything else is done.
-    fn ask(&mut self, lease: &Lease, lost: BackfillError) -> Result<(Standing, Totals), BackfillError> {
+    fn ask(&mut self, lease: &Lease, lost: BackfillError) -> Result<Asked, BackfillError> {
         let unknown = |source| BackfillError::Unknown { number: lease.number, source: Box::new(source) };
         let mut error = lost;
         loop {
             self.wait_for_server(error).map_err(unknown)?;
             let answer = read_snapshot(&mut self.connection, |c| {
-                Ok::<_, DbError>((lease::standing(c, lease)?, ledger::chunk_totals(c, lease.chunk)?))
+                let standing = lease::standing(c, lease)?;
+                let totals = ledger::chunk_totals(c, lease.chunk)?;
+                Ok::<_, DbError>((standing, totals, quarantine::of_chunk(c, lease.chunk)?))
             });
             match answer {
                 Ok(answer) => return Ok(answer),

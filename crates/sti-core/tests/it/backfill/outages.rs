@@ -180,6 +180,22 @@ fn a_commit_whose_answer_is_lost_is_asked_about_and_counted_once() {
     }
 }
 
+/// Whom the chunk put into quarantine is told and counted like its totals.
+#[test]
+fn a_commit_whose_answer_is_lost_still_tells_whom_it_put_into_quarantine() {
+    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+        let database = TestDatabase::postgres();
+        set_up(&database);
+        database.execute(
+            "ALTER TABLE projects_schoolproject ADD CONSTRAINT no_poison CHECK (course_name <> 'course 4')",
+        );
+        let (ended, events) = over_a_breaking_wire(&CuttingProxy::before(&database, MARKER, cut));
+        assert_eq!(ended.unwrap().totals.error.school, 1, "{cut:?}");
+        let told = events.iter().filter(|event| matches!(event, Event::ProjectQuarantined { .. })).count();
+        assert_eq!(told, 1, "{cut:?}");
+    }
+}
+
 #[test]
 fn a_commit_that_cannot_be_asked_about_is_unknown_and_the_ledger_knows() {
     for (cut, before) in [(Cut::BeforeCommit, 0), (Cut::AfterCommit, 10)] {
