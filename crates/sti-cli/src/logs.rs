@@ -4,6 +4,7 @@
 pub(crate) mod arguments;
 mod file;
 mod observer;
+mod one_line;
 
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::stderr;
 pub use arguments::{LogArgs, LogFormat, LogLevel};
 use file::LogFile;
 pub use observer::LogObserver;
+use one_line::OneLine;
 
 /// The target of our records. Those of the crates that we use are not logged.
 pub(crate) const TARGET: &str = "sti";
@@ -88,10 +90,11 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     // What cannot be written is told by the writer itself.
-    let layer = fmt::layer().with_writer(writer).with_target(false).log_internal_errors(false);
+    let layer = fmt::layer().with_target(false).log_internal_errors(false);
     match format {
-        LogFormat::Text => layer.boxed(),
+        LogFormat::Text => layer.with_writer(OneLine(writer)).boxed(),
         LogFormat::Json => {
+            let layer = layer.with_writer(writer);
             layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
         }
     }

@@ -97,6 +97,20 @@ fn the_last_word_is_a_record_too() {
     }
 }
 
+/// A refusal goes over several lines for a person.
+#[test]
+fn a_record_of_text_is_one_line() {
+    let database = TestDatabase::sqlite();
+    migrate(&database);
+    let mut command = sti_on(&database, &["backfill", "--log-format", "text"]);
+    let output = command.env("ENABLE_STI", "false").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    let said = stderr(&output);
+    let levels: Vec<&str> = said.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(levels, ["INFO", "ERROR", "INFO"], "{said}");
+    assert!(said.contains(r"\n    sti backfill --dry-run\n"), "{said}");
+}
+
 #[test]
 fn a_level_leaves_out_what_is_below_it() {
     let database = TestDatabase::sqlite();
