@@ -9,7 +9,7 @@ use diesel::sql_types::{Array, BigInt, Bool};
 
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
-use crate::db::{AnyConnection, Backend, dialect};
+use crate::db::{AnyConnection, Backend, dialect, write_transaction};
 use crate::keyset::KeyRange;
 use crate::mapping::{LEGACY_COLUMNS, PARENT, any_differs_sql, is_kind_sql, mapped_list_sql};
 use crate::models::{Kind, ProjectId};
@@ -103,7 +103,7 @@ pub(crate) fn fill(
     }
 }
 
-#[derive(diesel::QueryableByName)]
+#[derive(Default, diesel::QueryableByName)]
 struct Filled {
     #[diesel(embed)]
     outcome: Outcome,
@@ -111,39 +111,81 @@ struct Filled {
     were_there: Vec<ProjectId>,
 }
 
+/// Where no row is there yet, a plain INSERT is a tenth of the chunk cheaper: ON CONFLICT inserts each row on trial. One that
+/// comes in between fails it, and everything is done over with ON CONFLICT.
 fn fill_postgres(
     connection: &mut AnyConnection,
     range: &KeyRange,
     condition: &str,
     probe: &Probe,
 ) -> Result<Outcome, DbError> {
-    let backend = dialect::backend(connection);
-    let AnyConnection::Pg(pg) = connection else { return Ok(Outcome::default()) };
-    let sabotage = probe.sabotage();
-    let lock = if sabotage == Sabotage::Lock { "" } else { backend.lock_rows() };
+    let plain = probe.sabotage() == Sabotage::None && !has_rows(connection, range)?;
     probe.at(Step::Lock);
-    let doing = || format!("filling the subtype rows of the projects up to {}", range.through);
-    let Filled { outcome, were_there } =
-        diesel::sql_query(fill_sql(range, condition, lock, sabotage)).get_result(pg).doing(doing())?;
+    let made = if plain {
+        let plain = write_transaction(connection, |connection| {
+            lock_and_insert(connection, range, condition, Existing::Fails, probe)
+        });
+        plain.map(Some).or_else(|error| if is_unique_violation(&error) { Ok(None) } else { Err(error) })?
+    } else {
+        None
+    };
+    let Filled { outcome, were_there } = match made {
+        Some(made) => made,
+        None => lock_and_insert(connection, range, condition, Existing::Stays, probe)?,
+    };
     probe.at(Step::Look);
     if were_there.is_empty() {
         return Ok(outcome);
     }
-    let compared: Compared = diesel::sql_query(compare_sql("unnest($1) AS given (id)", backend))
+    let AnyConnection::Pg(pg) = connection else { return Ok(outcome) };
+    let compared: Compared = diesel::sql_query(compare_sql("unnest($1) AS given (id)", Backend::Postgres))
         .bind::<Array<DbUuid>, _>(were_there)
         .get_result(pg)
         .doing("comparing the subtype rows that were there")?;
     Ok(compared.into_outcome(outcome))
 }
 
+/// What a row does that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Existing {
+    /// It stays as it is.
+    Stays,
+    /// It fails the statement.
+    Fails,
+}
+
+fn is_unique_violation(error: &DbError) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error};
+    matches!(error.source, Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
+}
+
+fn lock_and_insert(
+    connection: &mut AnyConnection,
+    range: &KeyRange,
+    condition: &str,
+    existing: Existing,
+    probe: &Probe,
+) -> Result<Filled, DbError> {
+    let AnyConnection::Pg(pg) = connection else { return Ok(Filled::default()) };
+    let sabotage = probe.sabotage();
+    let lock = if sabotage == Sabotage::Lock { "" } else { Backend::Postgres.lock_rows() };
+    diesel::sql_query(fill_sql(range, condition, lock, existing, sabotage))
+        .get_result(pg)
+        .doing(format!("filling the subtype rows of the projects up to {}", range.through))
+}
+
 /// Statement 1 on PostgreSQL: the locking CTE feeds both inserts.
-fn fill_sql(range: &KeyRange, condition: &str, lock: &str, sabotage: Sabotage) -> String {
+fn fill_sql(range: &KeyRange, condition: &str, lock: &str, existing: Existing, sabotage: Sabotage) -> String {
     let backend = Backend::Postgres;
     let [school, self_study] = Kind::ALL.map(|kind| is_kind_sql(kind, "p", backend.exact()));
+    let on_conflict = match existing {
+        Existing::Stays => "ON CONFLICT (project_id) DO NOTHING",
+        Existing::Fails => "",
+    };
     let insert = |kind: Kind, is_kind: &str| {
         format!(
             "INSERT INTO {table} (project_id, {columns}) SELECT p.id, {values} FROM locked p WHERE {is_kind} \
-             ON CONFLICT (project_id) DO NOTHING RETURNING project_id",
+             {on_conflict} RETURNING project_id",
             table = kind.table(),
             columns = kind.columns().join(", "),
             values = mapped_list_sql(kind, "p"),
@@ -267,7 +309,7 @@ fn fill_sqlite(
     ))
     .get_result(connection)
     .doing("counting the projects of the range")?;
-    let compared = if has_rows_sqlite(connection, range)? {
+    let compared = if has_rows(connection, range)? {
         let given = format!("(SELECT p.id FROM {PARENT} p WHERE {chosen}) AS given");
         diesel::sql_query(compare_sql(&given, backend))
             .get_result(connection)
@@ -300,7 +342,7 @@ fn fill_sqlite(
 }
 
 /// Whether there is a subtype row in the range; a look into each primary key.
-fn has_rows_sqlite(connection: &mut AnyConnection, range: &KeyRange) -> Result<bool, DbError> {
+fn has_rows(connection: &mut AnyConnection, range: &KeyRange) -> Result<bool, DbError> {
     #[derive(diesel::QueryableByName)]
     struct Found {
         #[diesel(sql_type = Bool)]
