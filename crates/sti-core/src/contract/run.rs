@@ -32,15 +32,21 @@ pub struct UnmadeRun {
     /// Whether it was to be rolled back anyway.
     #[diesel(sql_type = Bool)]
     pub rehearsal: bool,
-    /// Whether it is at work, as far as one can see: its session is there, and was heard of lately.
+    /// Whether it is at work, as far as one can see: a transaction of one holds its row, as long as that may take; or its
+    /// session is there, and was heard of lately.
     #[diesel(sql_type = Bool)]
     pub at_work: bool,
 }
 
 fn at_work() -> String {
+    // What holds the row has written it: that lock on the table is held to the end of the transaction.
     format!(
-        "{OPEN} AND seen_at > clock_timestamp() - {DEAD_AFTER} AND EXISTS (SELECT 1 FROM pg_stat_activity a \
-         WHERE a.pid = r.pid AND a.datname = current_database())"
+        "{OPEN} AND (EXISTS (SELECT 1 FROM pg_locks l WHERE l.granted AND l.locktype = 'relation' \
+         AND l.mode = 'RowExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid() \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND l.relation = to_regclass('sti_drop_run')) \
+         OR seen_at > clock_timestamp() - {DEAD_AFTER} AND EXISTS (SELECT 1 FROM pg_stat_activity a \
+         WHERE a.pid = r.pid AND a.datname = current_database()))"
     )
 }
 

@@ -5,13 +5,15 @@ use std::thread;
 use std::time::Duration;
 
 use sti_core::both_backends;
-use sti_core::contract::{Answer, ContractError, Gate, Outcome, Refusal, plan};
+use sti_core::contract::{
+    Answer, ContractError, Gate, Outcome, Refusal, Rehearsal, leftovers, plan, rehearse,
+};
 use sti_core::db::{Access, DatabaseUrl, connect};
-use sti_core::probe::Step;
+use sti_core::probe::{Probe, Step};
 use sti_core::test_support::TestDatabase;
 
 use super::rig::{
-    columns_left, connector, drop_with, everything, once_at, options, planned, ready, shut, try_drop,
+    columns_left, connector, drop_with, everything, once, once_at, options, planned, ready, shut, try_drop,
 };
 
 both_backends! {
@@ -84,6 +86,43 @@ fn two_drops_at_once_make_one(database: &TestDatabase) {
     answers.sort_by_key(|answer| *answer == Answer::Earlier);
     assert_eq!(answers, [Answer::Commit, Answer::Earlier]);
     assert_eq!((database.count("sti_drop_event"), database.count("sti_legacy_archive")), (1, 4));
+}
+
+/// While one compares and archives, however long that takes, another one is told so, and locks no table.
+#[test]
+fn a_drop_beside_one_that_archives_is_told_so() {
+    use diesel::connection::SimpleConnection as _;
+    let database = TestDatabase::postgres();
+    ready(&database);
+    let digest = planned(&database, &options()).digest;
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (url, aged, shared) = (database.url().to_owned(), database.url().to_owned(), Arc::clone(&told));
+    // As if it had been heard of last before a long snapshot.
+    let age = once(move || {
+        let old = "UPDATE sti_drop_run SET seen_at = seen_at - interval '2 minutes'";
+        connector(&aged)().unwrap().batch_execute(old).unwrap();
+    });
+    let second = once(move || {
+        let mut connection = connector(&url)().unwrap();
+        let at_work = leftovers(&mut connection).unwrap().at_work();
+        let mut told = vec![format!("at work: {at_work}")];
+        let second = rehearse(&mut connection, &options(), &mut |retry| told.push(retry.reason.clone()));
+        told.push(match second {
+            Ok(Rehearsal::Blocked(blocked)) => format!("blocked: {}", blocked.reason),
+            other => format!("{other:?}"),
+        });
+        *shared.lock().unwrap() = told;
+    });
+    let mut first = options();
+    first.probe = Probe::new(move |step| match step {
+        Step::Snapshot => age(),
+        Step::Archive => second(),
+        _ => {}
+    });
+    let outcome = drop_with(database.url(), &first, &digest).unwrap();
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    let other = "another drop or rehearsal is at work";
+    assert_eq!(*told.lock().unwrap(), ["at work: true", other, &format!("blocked: {other}")]);
 }
 
 /// A trigger, or whatever else, swallows a row on its way into the archive.
