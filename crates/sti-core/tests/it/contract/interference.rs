@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sti_core::both_backends;
 use sti_core::contract::{
@@ -13,7 +13,8 @@ use sti_core::probe::{Probe, Step};
 use sti_core::test_support::TestDatabase;
 
 use super::rig::{
-    columns_left, connector, drop_with, everything, once, once_at, options, planned, ready, shut, try_drop,
+    columns_left, connector, drop_with, everything, nothing_is_left, once, once_at, options, planned, ready,
+    shut, try_drop,
 };
 
 both_backends! {
@@ -163,4 +164,28 @@ fn a_statement_that_takes_too_long_is_given_up() {
     };
     assert!(held < 2 * allowed, "{held:?}");
     assert_eq!((columns_left(&database), everything(&database)), (5, before));
+}
+
+/// A client that stands still under the locks, as one that is suspended or cut off does, keeps nobody waiting for longer
+/// than what was allowed.
+#[test]
+fn locks_do_not_outlive_a_client_that_stands_still() {
+    let database = Arc::new(TestDatabase::postgres());
+    ready(&database);
+    let digest = planned(&database, &options()).digest;
+    let waited: Arc<Mutex<Duration>> = Arc::default();
+    let (shared, reader) = (Arc::clone(&waited), Arc::clone(&database));
+    let mut options = options();
+    options.max_lock = Duration::from_secs(2);
+    // It goes on only when somebody else has read the table.
+    options.probe = once_at(Step::Write, move || {
+        let begun = Instant::now();
+        assert_eq!(reader.count("projects_project"), 4);
+        *shared.lock().unwrap() = begun.elapsed();
+    });
+    let outcome = drop_with(database.url(), &options, &digest).unwrap();
+    assert!(matches!(outcome, Outcome::NotDone { .. }), "{outcome:?}");
+    assert!(*waited.lock().unwrap() < Duration::from_secs(8), "{waited:?}");
+    assert_eq!(columns_left(&database), 5);
+    nothing_is_left(&database);
 }
