@@ -5,7 +5,7 @@
 //! to commit: either the row is given up first, and the drop cannot be made any more, or the drop is made first.
 
 use diesel::RunQueryDsl as _;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::error::ContractError;
 use crate::db::dialect::LockHolder;
@@ -79,15 +79,27 @@ pub(super) fn begin(connection: &mut AnyConnection, rehearsal: bool) -> Result<i
     Ok(row.id)
 }
 
-/// Holds the run's row until the transaction ends.
-pub(super) fn hold(connection: &mut AnyConnection, run: i64) -> Result<(), ContractError> {
-    let held = diesel::sql_query(format!(
-        "UPDATE sti_drop_run SET seen_at = clock_timestamp(), pid = pg_backend_pid() WHERE id = $1 AND {OPEN}"
+/// Holds the run's row until the transaction ends. Gives the mark that is left on it, which the next transaction gives as
+/// `last`: a pooler may have gone on to another server, or to one that has crashed, where what was committed is not.
+pub(super) fn hold(
+    connection: &mut AnyConnection,
+    run: i64,
+    last: Option<Timestamp>,
+) -> Result<Timestamp, ContractError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = DbTimestamp)]
+        seen_at: Timestamp,
+    }
+    let held: Vec<Row> = diesel::sql_query(format!(
+        "UPDATE sti_drop_run SET seen_at = greatest(clock_timestamp(), seen_at + interval '1 microsecond'), \
+         pid = pg_backend_pid() WHERE id = $1 AND {OPEN} AND ($2 IS NULL OR seen_at = $2) RETURNING seen_at"
     ))
     .bind::<BigInt, _>(run)
-    .execute(connection)
+    .bind::<Nullable<DbTimestamp>, _>(last)
+    .load(connection)
     .doing("holding the record of this drop")?;
-    if held == 1 { Ok(()) } else { Err(ContractError::Overtaken) }
+    held.first().map(|row| row.seen_at).ok_or(ContractError::Overtaken)
 }
 
 /// From here on the run is the drop of the event with its id. In the transaction that holds its row.

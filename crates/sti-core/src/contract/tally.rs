@@ -12,6 +12,7 @@ use super::gate::{Gate, GateResult};
 use super::gates::{self, values};
 use super::plan::DropPlan;
 use super::waiver::Waiver;
+use crate::db::sql_types::Timestamp;
 use crate::db::{AnyConnection, DbError};
 use crate::keyset::in_sql;
 use crate::models::ProjectId;
@@ -38,11 +39,13 @@ pub(super) struct Tally {
     suspects: Vec<ProjectId>,
     /// Tables that were emptied.
     pub(super) truncated: Vec<String>,
+    /// The mark of the transaction that has committed what this knows.
+    pub(super) seen: Timestamp,
 }
 
 impl Tally {
     /// What the snapshot had, of which so many projects are archived.
-    pub(super) fn of(plan: &DropPlan, archived: i64) -> Self {
+    pub(super) fn of(plan: &DropPlan, archived: i64, seen: Timestamp) -> Self {
         let base: Vec<GateResult> =
             plan.gates.iter().filter(|result| values::is_of_values(result.gate)).cloned().collect();
         let found = |gate: Gate| plan.gate(gate).map_or(0, |result| result.found);
@@ -55,6 +58,7 @@ impl Tally {
             found: Vec::new(),
             suspects: Vec::new(),
             truncated: Vec::new(),
+            seen,
         }
     }
 

@@ -86,7 +86,7 @@ fn under_locks(
     let time = Time { since: *locked.insert(Instant::now()), job };
     time.limit(connection)?;
     probe.at(Step::Look);
-    run::hold(connection, job.run)?;
+    run::hold(connection, job.run, Some(job.tally.seen))?;
     watched_throughout(connection, job)?;
     let tally = last_round(connection, job)?;
     time.limit(connection)?;

@@ -166,6 +166,37 @@ fn a_statement_that_takes_too_long_is_given_up() {
     assert_eq!((columns_left(&database), everything(&database)), (5, before));
 }
 
+/// Behind a pooler the next transaction may be one of a server that has failed over, where the last one's COMMIT has not
+/// arrived: what is known of the values is not in that archive.
+#[test]
+fn a_commit_that_did_not_survive_is_noticed() {
+    for lost_before in [Step::CatchUp, Step::Begin] {
+        let database = Arc::new(TestDatabase::postgres());
+        ready(&database);
+        let digest = planned(&database, &options()).digest;
+        let shared = Arc::clone(&database);
+        let mut options = options();
+        let [keep, go_back] = [
+            "CREATE TABLE older AS TABLE sti_drop_run",
+            "DELETE FROM sti_legacy_archive; \
+             UPDATE sti_drop_run r SET seen_at = o.seen_at FROM older o WHERE o.id = r.id",
+        ];
+        let other = Arc::clone(&database);
+        let (keep, go_back) = (once(move || shared.execute(keep)), once(move || other.execute(go_back)));
+        options.probe = Probe::new(move |step| {
+            if step == Step::Snapshot {
+                keep();
+            } else if step == lost_before {
+                go_back();
+            }
+        });
+        let outcome = drop_with(database.url(), &options, &digest);
+        assert!(matches!(outcome, Err(ContractError::Overtaken)), "{lost_before:?}: {outcome:?}");
+        assert_eq!((columns_left(&database), database.count("sti_drop_event")), (5, 0), "{lost_before:?}");
+        nothing_is_left(&database);
+    }
+}
+
 /// A client that stands still under the locks, as one that is suspended or cut off does, keeps nobody waiting for longer
 /// than what was allowed.
 #[test]
