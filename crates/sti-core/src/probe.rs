@@ -14,6 +14,8 @@ pub enum Step {
     CatchUp,
     /// What the change log has is taken out of it; the next statement looks at those projects and archives them anew.
     CatchUpLook,
+    /// A batch of those projects was looked at; the next statements archive it anew.
+    CatchUpArchive,
     /// No lock is held; the next statement begins the transaction that drops the columns.
     Begin,
     /// The transaction is open; the next statement locks the rows (and, in a chunk, inserts).

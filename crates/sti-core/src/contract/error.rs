@@ -17,10 +17,11 @@ pub enum ContractError {
         /// The event's id.
         event: i64,
     },
-    /// Another drop or rehearsal has given this one up, for it looked dead, or began at the same time.
+    /// Another drop or rehearsal has given this one up, for it looked dead, or began at the same time. Or the server that
+    /// a pooler has gone on with does not have what this one has committed.
     #[error(
-        "another drop-legacy began meanwhile, and this one was given up: nothing was dropped; `sti-migrate status` \
-         shows what is under way"
+        "another drop-legacy began meanwhile, or the server has lost what this one had done, and this one was given up: \
+         nothing was dropped; `sti-migrate status` shows what is under way"
     )]
     Overtaken,
     /// Under the locks something came out otherwise than it must: a bug, or an event trigger. Rolled back.

@@ -117,7 +117,9 @@ pub(super) fn clear(
         |connection| run::give_up(connection, mine),
         not_asked,
     ))?;
-    let untriggered = remove_triggers(connection, &found, limits, retrying);
+    // Asked before anything is locked: while a drop is at work, its tables are none to stand in the way of.
+    let nobodys = done(under_locks(connection, Tables::None, limits, retrying, nobodys, not_asked))?;
+    let untriggered = if nobodys { remove_triggers(connection, &found, limits, retrying) } else { Ok(()) };
     for run in found.runs {
         while !done(under_locks(
             connection,

@@ -5,7 +5,7 @@
 //! to commit: either the row is given up first, and the drop cannot be made any more, or the drop is made first.
 
 use diesel::RunQueryDsl as _;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::error::ContractError;
 use crate::db::dialect::LockHolder;
@@ -32,15 +32,21 @@ pub struct UnmadeRun {
     /// Whether it was to be rolled back anyway.
     #[diesel(sql_type = Bool)]
     pub rehearsal: bool,
-    /// Whether it is at work, as far as one can see: its session is there, and was heard of lately.
+    /// Whether it is at work, as far as one can see: a transaction of one holds its row, as long as that may take; or its
+    /// session is there, and was heard of lately.
     #[diesel(sql_type = Bool)]
     pub at_work: bool,
 }
 
 fn at_work() -> String {
+    // What holds the row has written it: that lock on the table is held to the end of the transaction.
     format!(
-        "{OPEN} AND seen_at > clock_timestamp() - {DEAD_AFTER} AND EXISTS (SELECT 1 FROM pg_stat_activity a \
-         WHERE a.pid = r.pid AND a.datname = current_database())"
+        "{OPEN} AND (EXISTS (SELECT 1 FROM pg_locks l WHERE l.granted AND l.locktype = 'relation' \
+         AND l.mode = 'RowExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid() \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND l.relation = to_regclass('sti_drop_run')) \
+         OR seen_at > clock_timestamp() - {DEAD_AFTER} AND EXISTS (SELECT 1 FROM pg_stat_activity a \
+         WHERE a.pid = r.pid AND a.datname = current_database()))"
     )
 }
 
@@ -73,15 +79,27 @@ pub(super) fn begin(connection: &mut AnyConnection, rehearsal: bool) -> Result<i
     Ok(row.id)
 }
 
-/// Holds the run's row until the transaction ends.
-pub(super) fn hold(connection: &mut AnyConnection, run: i64) -> Result<(), ContractError> {
-    let held = diesel::sql_query(format!(
-        "UPDATE sti_drop_run SET seen_at = clock_timestamp(), pid = pg_backend_pid() WHERE id = $1 AND {OPEN}"
+/// Holds the run's row until the transaction ends. Gives the mark that is left on it, which the next transaction gives as
+/// `last`: a pooler may have gone on to another server, or to one that has crashed, where what was committed is not.
+pub(super) fn hold(
+    connection: &mut AnyConnection,
+    run: i64,
+    last: Option<Timestamp>,
+) -> Result<Timestamp, ContractError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = DbTimestamp)]
+        seen_at: Timestamp,
+    }
+    let held: Vec<Row> = diesel::sql_query(format!(
+        "UPDATE sti_drop_run SET seen_at = greatest(clock_timestamp(), seen_at + interval '1 microsecond'), \
+         pid = pg_backend_pid() WHERE id = $1 AND {OPEN} AND ($2 IS NULL OR seen_at = $2) RETURNING seen_at"
     ))
     .bind::<BigInt, _>(run)
-    .execute(connection)
+    .bind::<Nullable<DbTimestamp>, _>(last)
+    .load(connection)
     .doing("holding the record of this drop")?;
-    if held == 1 { Ok(()) } else { Err(ContractError::Overtaken) }
+    held.first().map(|row| row.seen_at).ok_or(ContractError::Overtaken)
 }
 
 /// From here on the run is the drop of the event with its id. In the transaction that holds its row.

@@ -1,8 +1,9 @@
 //! What is known of the values while writers go on: what the snapshot had, and every change since.
 //!
 //! The gates that nobody may waive had found nothing in the snapshot, so each finding among the changed projects is
-//! one. Of those that may be waived the number counts: what the archive says of a changed project is taken off, what
-//! it says now is added. So the number is that of the whole table without looking at all of it.
+//! one. Of those that may be waived the number counts: what the archive says of a changed project before it is archived
+//! anew is taken off, what it says after that is added. So the number is that of the whole table without looking at all
+//! of it.
 
 use super::archive::{archive, archived_of, unarchive};
 use super::change_log::Taken;
@@ -11,6 +12,7 @@ use super::gate::{Gate, GateResult};
 use super::gates::{self, values};
 use super::plan::DropPlan;
 use super::waiver::Waiver;
+use crate::db::sql_types::Timestamp;
 use crate::db::{AnyConnection, DbError};
 use crate::keyset::in_sql;
 use crate::models::ProjectId;
@@ -37,11 +39,13 @@ pub(super) struct Tally {
     suspects: Vec<ProjectId>,
     /// Tables that were emptied.
     pub(super) truncated: Vec<String>,
+    /// The mark of the transaction that has committed what this knows.
+    pub(super) seen: Timestamp,
 }
 
 impl Tally {
     /// What the snapshot had, of which so many projects are archived.
-    pub(super) fn of(plan: &DropPlan, archived: i64) -> Self {
+    pub(super) fn of(plan: &DropPlan, archived: i64, seen: Timestamp) -> Self {
         let base: Vec<GateResult> =
             plan.gates.iter().filter(|result| values::is_of_values(result.gate)).cloned().collect();
         let found = |gate: Gate| plan.gate(gate).map_or(0, |result| result.found);
@@ -54,6 +58,7 @@ impl Tally {
             found: Vec::new(),
             suspects: Vec::new(),
             truncated: Vec::new(),
+            seen,
         }
     }
 
@@ -94,7 +99,7 @@ impl Tally {
     ) -> Result<Option<i64>, DbError> {
         if probe.sabotage() == Sabotage::SecondLook {
             // First look, then take: what is committed in between is taken unseen.
-            self.replay(connection, run, Entries::Visible)?;
+            self.replay(connection, run, Entries::Visible, probe)?;
             probe.at(Step::CatchUpLook);
             take::delete(connection, Entries::Visible)?;
             return Ok(Some(0));
@@ -109,13 +114,19 @@ impl Tally {
             return Ok(None);
         }
         if entries > 0 {
-            self.replay(connection, run, Entries::Taken)?;
+            self.replay(connection, run, Entries::Taken, probe)?;
             take::delete(connection, Entries::Taken)?;
         }
         Ok(Some(entries))
     }
 
-    fn replay(&mut self, connection: &mut AnyConnection, run: i64, of: Entries) -> Result<(), DbError> {
+    fn replay(
+        &mut self,
+        connection: &mut AnyConnection,
+        run: i64,
+        of: Entries,
+        probe: &Probe,
+    ) -> Result<(), DbError> {
         let mut after = None;
         loop {
             let ids = take::ids(connection, of, after, BATCH)?;
@@ -123,34 +134,40 @@ impl Tally {
             if ids.is_empty() {
                 return Ok(());
             }
-            self.batch(connection, run, &ids)?;
+            self.batch(connection, run, &ids, probe)?;
             if ids.len() < BATCH {
                 return Ok(());
             }
         }
     }
 
-    fn batch(&mut self, connection: &mut AnyConnection, run: i64, ids: &[ProjectId]) -> Result<(), DbError> {
+    fn batch(
+        &mut self,
+        connection: &mut AnyConnection,
+        run: i64,
+        ids: &[ProjectId],
+        probe: &Probe,
+    ) -> Result<(), DbError> {
         let before = archived_of(connection, run, ids)?;
         // `ids` are in order.
         self.counted.retain(|(_, id)| ids.binary_search(id).is_err());
         for (class, id) in classes_of(connection, ids)? {
             match values::gate_of(class) {
-                Some(gate @ (Gate::UnknownType | Gate::StrayValues)) => {
-                    let count = if gate == Gate::UnknownType { &mut self.unknown } else { &mut self.stray };
-                    *count += 1;
-                    self.counted.push((gate, id));
-                }
+                Some(gate @ (Gate::UnknownType | Gate::StrayValues)) => self.counted.push((gate, id)),
                 Some(_) => self.found.push((class, id)),
                 None => {}
             }
         }
         let too_many = self.counted.len().saturating_sub(BATCH);
         self.counted.drain(..too_many);
-        self.unknown -= before.unknown;
-        self.stray -= before.stray;
+        probe.at(Step::CatchUpArchive);
         self.archived -= unarchive(connection, run, ids)?;
         self.archived += archive(connection, run, &in_sql("p.id", ids.iter().copied()))?;
+        // Of the archive again, not of the classes: somebody may have written since those were looked at, and the next
+        // round takes off what the archive says.
+        let after = archived_of(connection, run, ids)?;
+        self.unknown += after.unknown - before.unknown;
+        self.stray += after.stray - before.stray;
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ mod sessions;
 mod stream;
 
 pub use drop::{
-    clock_minutes, commit_unflushed, give_permit, lock_all_within, lock_exclusively, not_owner,
+    clock_minutes, commit_unflushed, give_permit, limit_locked, lock_all_within, lock_exclusively, not_owner,
     notice_lost_client, outwait_exclusive, storage, vacuum,
 };
 pub use locks::{Against, LockHolder, lock_against_writers, lock_holders, lock_schema};

@@ -6,6 +6,6 @@ mod host;
 mod locks;
 mod misfits;
 mod places;
-mod rig;
+pub(crate) mod rig;
 mod status;
 mod versions;

@@ -84,7 +84,7 @@ fn install(
 ) -> Result<i64, ContractError> {
     let id = match run {
         Some(id) => {
-            run::hold(connection, id)?;
+            run::hold(connection, id, None)?;
             id
         }
         None => first(connection, work)?,

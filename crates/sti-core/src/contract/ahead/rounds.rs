@@ -77,8 +77,8 @@ fn round(
     let done = limited_transaction(connection, limits, |connection| {
         // The shorter a round, the less is written meanwhile. A crash that undoes it has ended this drop, too.
         dialect::commit_unflushed(connection).doing("setting the limits of the transaction")?;
-        run::hold(connection, run)?;
         let mut tally = tally.clone();
+        tally.seen = run::hold(connection, run, Some(tally.seen))?;
         let entries = tally.catch_up(connection, run, None, &work.options.probe)?;
         Ok((tally, entries.unwrap_or_default()))
     });

@@ -22,6 +22,9 @@ use crate::probe::{Sabotage, Step};
 /// More entries than this are not even counted by projects.
 const MOST_ENTRIES: i64 = 10_000;
 
+/// A client that is slow for so long does not stand still.
+const STANDSTILL: Duration = Duration::from_millis(500);
+
 /// What is the same for every attempt after the same rounds.
 #[derive(Debug)]
 pub(super) struct Job<'a> {
@@ -83,7 +86,7 @@ fn under_locks(
     let time = Time { since: *locked.insert(Instant::now()), job };
     time.limit(connection)?;
     probe.at(Step::Look);
-    run::hold(connection, job.run)?;
+    run::hold(connection, job.run, Some(job.tally.seen))?;
     watched_throughout(connection, job)?;
     let tally = last_round(connection, job)?;
     time.limit(connection)?;
@@ -166,7 +169,7 @@ struct Time<'a> {
 
 impl Time<'_> {
     /// No statement runs beyond the time that is allowed, nor for more than half of it; once it is over, so is the
-    /// attempt.
+    /// attempt. Nor do the locks outlive a client that stands still: its session is ended, and that is a lost one.
     fn limit(&self, connection: &mut AnyConnection) -> Result<(), Stop> {
         let allowed = self.job.work.options.max_lock;
         let held = self.since.elapsed();
@@ -175,6 +178,7 @@ impl Time<'_> {
             return Err(too_long(self.job, held));
         }
         let statement = left.min((allowed / 2).max(Duration::from_millis(1)));
-        Ok(dialect::limit_statements(connection, statement).doing("limiting the time under the locks")?)
+        let limited = dialect::limit_locked(connection, statement, left.max(STANDSTILL));
+        Ok(limited.doing("limiting the time under the locks")?)
     }
 }

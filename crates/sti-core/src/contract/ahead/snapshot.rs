@@ -21,7 +21,7 @@ pub(super) fn snapshot(
 ) -> Result<(Look, Tally), Failed<Stop>> {
     writing_snapshot(connection, |connection| {
         dialect::notice_lost_client(connection).doing("asking the server to look after its client")?;
-        run::hold(connection, run)?;
+        let seen = run::hold(connection, run, None)?;
         let found = look(connection, work.options, Place::Snapshot)?;
         if !found.plan.is_open() {
             return Err(Stop::Refused(Box::new(found.plan), Refusal::GatesMeanwhile));
@@ -33,7 +33,7 @@ pub(super) fn snapshot(
         work.options.probe.at(Step::Archive);
         let archived = archive(connection, run, "TRUE")?;
         expect("rows in the archive", found.plan.archive_rows, archived)?;
-        let tally = Tally::of(&found.plan, archived);
+        let tally = Tally::of(&found.plan, archived, seen);
         Ok((found, tally))
     })
 }

@@ -45,6 +45,23 @@ pub fn lock_all_within(
     lock_exclusively(connection, tables)
 }
 
+/// Limits the rest of the open transaction, which holds locks: each statement to `statement`, and each rest of the client
+/// between two of them to `idle`, or the session is ended and its locks with it. Nothing on SQLite.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn limit_locked(connection: &mut AnyConnection, statement: Duration, idle: Duration) -> QueryResult<()> {
+    match connection {
+        // 0 would mean no limit.
+        AnyConnection::Pg(c) => c.batch_execute(&format!(
+            "SET LOCAL statement_timeout = '{}ms'; SET LOCAL idle_in_transaction_session_timeout = '{}ms'",
+            statement.as_millis().max(1),
+            idle.as_millis().max(1)
+        )),
+        AnyConnection::Sqlite(_) => Ok(()),
+    }
+}
+
 /// Lets the server notice within a second, until the transaction ends, that its client is gone, also in the middle of
 /// a statement that runs for hours. Where the server cannot, it notices at the end of the statement. Nothing on SQLite.
 ///

@@ -2,16 +2,19 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sti_core::both_backends;
-use sti_core::contract::{Answer, ContractError, Gate, Outcome, Refusal, plan};
+use sti_core::contract::{
+    Answer, ContractError, Gate, Outcome, Refusal, Rehearsal, leftovers, plan, rehearse,
+};
 use sti_core::db::{Access, DatabaseUrl, connect};
-use sti_core::probe::Step;
+use sti_core::probe::{Probe, Step};
 use sti_core::test_support::TestDatabase;
 
 use super::rig::{
-    columns_left, connector, drop_with, everything, once_at, options, planned, ready, shut, try_drop,
+    columns_left, connector, drop_with, everything, nothing_is_left, once, once_at, options, planned, ready,
+    shut, try_drop,
 };
 
 both_backends! {
@@ -86,6 +89,43 @@ fn two_drops_at_once_make_one(database: &TestDatabase) {
     assert_eq!((database.count("sti_drop_event"), database.count("sti_legacy_archive")), (1, 4));
 }
 
+/// While one compares and archives, however long that takes, another one is told so, and locks no table.
+#[test]
+fn a_drop_beside_one_that_archives_is_told_so() {
+    use diesel::connection::SimpleConnection as _;
+    let database = TestDatabase::postgres();
+    ready(&database);
+    let digest = planned(&database, &options()).digest;
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (url, aged, shared) = (database.url().to_owned(), database.url().to_owned(), Arc::clone(&told));
+    // As if it had been heard of last before a long snapshot.
+    let age = once(move || {
+        let old = "UPDATE sti_drop_run SET seen_at = seen_at - interval '2 minutes'";
+        connector(&aged)().unwrap().batch_execute(old).unwrap();
+    });
+    let second = once(move || {
+        let mut connection = connector(&url)().unwrap();
+        let at_work = leftovers(&mut connection).unwrap().at_work();
+        let mut told = vec![format!("at work: {at_work}")];
+        let second = rehearse(&mut connection, &options(), &mut |retry| told.push(retry.reason.clone()));
+        told.push(match second {
+            Ok(Rehearsal::Blocked(blocked)) => format!("blocked: {}", blocked.reason),
+            other => format!("{other:?}"),
+        });
+        *shared.lock().unwrap() = told;
+    });
+    let mut first = options();
+    first.probe = Probe::new(move |step| match step {
+        Step::Snapshot => age(),
+        Step::Archive => second(),
+        _ => {}
+    });
+    let outcome = drop_with(database.url(), &first, &digest).unwrap();
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    let other = "another drop or rehearsal is at work";
+    assert_eq!(*told.lock().unwrap(), ["at work: true", other, &format!("blocked: {other}")]);
+}
+
 /// A trigger, or whatever else, swallows a row on its way into the archive.
 fn an_archive_that_lacks_a_row_is_no_archive(database: &TestDatabase) {
     ready(database);
@@ -124,4 +164,59 @@ fn a_statement_that_takes_too_long_is_given_up() {
     };
     assert!(held < 2 * allowed, "{held:?}");
     assert_eq!((columns_left(&database), everything(&database)), (5, before));
+}
+
+/// Behind a pooler the next transaction may be one of a server that has failed over, where the last one's COMMIT has not
+/// arrived: what is known of the values is not in that archive.
+#[test]
+fn a_commit_that_did_not_survive_is_noticed() {
+    for lost_before in [Step::CatchUp, Step::Begin] {
+        let database = Arc::new(TestDatabase::postgres());
+        ready(&database);
+        let digest = planned(&database, &options()).digest;
+        let shared = Arc::clone(&database);
+        let mut options = options();
+        let [keep, go_back] = [
+            "CREATE TABLE older AS TABLE sti_drop_run",
+            "DELETE FROM sti_legacy_archive; \
+             UPDATE sti_drop_run r SET seen_at = o.seen_at FROM older o WHERE o.id = r.id",
+        ];
+        let other = Arc::clone(&database);
+        let (keep, go_back) = (once(move || shared.execute(keep)), once(move || other.execute(go_back)));
+        options.probe = Probe::new(move |step| {
+            if step == Step::Snapshot {
+                keep();
+            } else if step == lost_before {
+                go_back();
+            }
+        });
+        let outcome = drop_with(database.url(), &options, &digest);
+        assert!(matches!(outcome, Err(ContractError::Overtaken)), "{lost_before:?}: {outcome:?}");
+        assert_eq!((columns_left(&database), database.count("sti_drop_event")), (5, 0), "{lost_before:?}");
+        nothing_is_left(&database);
+    }
+}
+
+/// A client that stands still under the locks, as one that is suspended or cut off does, keeps nobody waiting for longer
+/// than what was allowed.
+#[test]
+fn locks_do_not_outlive_a_client_that_stands_still() {
+    let database = Arc::new(TestDatabase::postgres());
+    ready(&database);
+    let digest = planned(&database, &options()).digest;
+    let waited: Arc<Mutex<Duration>> = Arc::default();
+    let (shared, reader) = (Arc::clone(&waited), Arc::clone(&database));
+    let mut options = options();
+    options.max_lock = Duration::from_secs(2);
+    // It goes on only when somebody else has read the table.
+    options.probe = once_at(Step::Write, move || {
+        let begun = Instant::now();
+        assert_eq!(reader.count("projects_project"), 4);
+        *shared.lock().unwrap() = begun.elapsed();
+    });
+    let outcome = drop_with(database.url(), &options, &digest).unwrap();
+    assert!(matches!(outcome, Outcome::NotDone { .. }), "{outcome:?}");
+    assert!(*waited.lock().unwrap() < Duration::from_secs(8), "{waited:?}");
+    assert_eq!(columns_left(&database), 5);
+    nothing_is_left(&database);
 }

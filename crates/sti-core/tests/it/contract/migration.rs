@@ -1,13 +1,19 @@
 //! The migration that drops the columns: real, in a set of its own, and of no use to who has no permit.
 
+use std::sync::Arc;
+
 use diesel::connection::SimpleConnection as _;
 use diesel_migrations::MigrationHarness as _;
 use sti_core::both_backends;
+use sti_core::contract::{Outcome, leftovers};
 use sti_core::db::{AnyConnection, migrations::ContractMigrations};
 use sti_core::expand::{self, LegacyColumns};
+use sti_core::probe::Step;
 use sti_core::test_support::TestDatabase;
 
-use super::rig::{columns_left, dropped, everything, open, options, ready};
+use super::rig::{columns_left, drop_with, dropped, everything, once_at, open, options, planned, ready};
+use crate::expand::rig::up;
+use crate::restore::rig::{finished, legacy_digest, restored};
 
 both_backends! {
     a_harness_without_a_permit_gets_nowhere,
@@ -15,11 +21,17 @@ both_backends! {
     no_permit_outlives_its_transaction,
     up_does_not_run_it_and_status_knows_it,
     its_down_side_is_real,
+    a_drop_that_was_made_before_the_change_log_is_taken_back_after_it,
 }
 
 const UP: [&str; 2] = [
     include_str!("../../../migrations/contract/postgres/00000000000901_drop_legacy_columns/up.sql"),
     include_str!("../../../migrations/contract/sqlite/00000000000901_drop_legacy_columns/up.sql"),
+];
+
+const BEFORE_THE_CHANGE_LOG: [&str; 2] = [
+    include_str!("../../../migrations/postgres/00000000000108_sti_change_log/down.sql"),
+    include_str!("../../../migrations/sqlite/00000000000108_sti_change_log/down.sql"),
 ];
 
 /// What any program with diesel's migrations does.
@@ -123,4 +135,48 @@ fn its_down_side_is_real(database: &TestDatabase) {
     assert_eq!(reverted.unwrap(), "00000000000901");
     assert_eq!(columns_left(database), 5);
     assert_eq!(database.count("projects_project WHERE course_name IS NULL AND study_frequency IS NULL"), 4);
+}
+
+/// Takes the last migration of ours back, as any tool does.
+fn without_the_change_log(database: &TestDatabase) {
+    let script = BEFORE_THE_CHANGE_LOG[usize::from(database.backend_name() == "sqlite")];
+    database.execute(script);
+    database.execute("DELETE FROM __diesel_schema_migrations WHERE version = '00000000000108'");
+}
+
+fn a_drop_that_was_made_before_the_change_log_is_taken_back_after_it(database: &TestDatabase) {
+    ready(database);
+    let before = legacy_digest(database);
+    dropped(database, &options());
+    without_the_change_log(database);
+    assert!(up(database).unwrap().changed());
+    if database.backend_name() == "postgres" {
+        assert_eq!(database.count("sti_drop_run WHERE event_id = id AND NOT abandoned"), 1);
+        // As many rows as there were projects are not gone through again, in the 10 s that a statement has.
+        let checked = "pg_constraint WHERE conname = 'sti_legacy_archive_run_fkey' AND convalidated";
+        assert_eq!(database.count(checked), 0);
+    }
+    assert!(leftovers(&mut open(database)).unwrap().is_empty());
+    assert_eq!(database.count("sti_legacy_archive"), 4);
+    restored(database);
+    assert_eq!(legacy_digest(database), before);
+    finished(database);
+    dropped(database, &options());
+}
+
+/// Beside the triggers of a drop that was killed.
+#[test]
+fn its_log_goes_with_the_triggers_that_write_it() {
+    let database = Arc::new(TestDatabase::postgres());
+    ready(&database);
+    let shared = Arc::clone(&database);
+    let mut options = options();
+    options.probe = once_at(Step::Snapshot, move || without_the_change_log(&shared));
+    let digest = planned(&database, &options).digest;
+    let outcome = drop_with(database.url(), &options, &digest);
+    assert!(!matches!(outcome, Ok(Outcome::Done(_))), "{outcome:?}");
+    database.execute(
+        "UPDATE projects_project SET name = 'goes on'; UPDATE projects_schoolproject SET course_name = ''",
+    );
+    assert_eq!(columns_left(&database), 5);
 }

@@ -2,6 +2,7 @@
 //! the drop refuses and names the project, or every value is kept. And what each lock, each second statement and the
 //! change log are for: without it a value is lost.
 
+mod beside_sync;
 mod blocked;
 mod log;
 mod oracle;

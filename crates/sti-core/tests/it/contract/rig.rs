@@ -41,12 +41,22 @@ pub(crate) fn waiving(waivers: &[&str]) -> DropOptions {
     options().waive(waivers.iter().map(|waiver| waiver.parse().unwrap())).unwrap()
 }
 
+/// A hook that does something the first time that it is called.
+pub(crate) fn once(hook: impl FnOnce() + Send + 'static) -> impl Fn() + Send + Sync {
+    let hook = Mutex::new(Some(hook));
+    move || {
+        let hook = hook.lock().unwrap().take();
+        if let Some(hook) = hook {
+            hook();
+        }
+    }
+}
+
 /// A probe that calls `hook` once, at `step`.
 pub(crate) fn once_at(step: Step, hook: impl FnOnce() + Send + 'static) -> Probe {
-    let hook = Mutex::new(Some(hook));
+    let hook = once(hook);
     Probe::new(move |at| {
-        let hook = if at == step { hook.lock().unwrap().take() } else { None };
-        if let Some(hook) = hook {
+        if at == step {
             hook();
         }
     })

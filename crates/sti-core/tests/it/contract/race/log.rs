@@ -9,7 +9,7 @@ use sti_core::test_support::TestDatabase;
 use super::oracle::{made, watched};
 use super::writers::DUAL;
 use crate::contract::rig::{
-    columns_left, drop_with, nothing_is_left, once_at, options, planned, rehearsed, waiving,
+    columns_left, drop_with, nothing_is_left, once, once_at, options, planned, rehearsed, waiving,
 };
 use crate::verify::rig::id;
 
@@ -181,6 +181,40 @@ fn a_waiver_that_is_outgrown_meanwhile_is_refused() {
                 nothing_is_left(&database);
             }
         }
+    }
+}
+
+/// A project comes to count between the look at it and its archive: what the next round takes off for it must have been
+/// added in this one.
+#[test]
+fn a_project_that_comes_to_count_within_a_round_is_counted() {
+    let set = |number: u32, what: &str| {
+        format!("UPDATE projects_project SET {what} WHERE id = '{}'", id(number).hex())
+    };
+    // The second is a draft without a row, so that no other gate has a say.
+    for (number, late, gate) in [
+        (1, "goal_description = 'stray'", Gate::StrayValues),
+        (4, "project_type = 'other'", Gate::UnknownType),
+    ] {
+        let database = Arc::new(watched());
+        let digest = planned(&database, &options()).digest;
+        let touch = [Step::CatchUp, Step::CatchUpArchive].map(|step| {
+            let what = if step == Step::CatchUp { "name = 'touched'" } else { late };
+            let (shared, sql) = (Arc::clone(&database), set(number, what));
+            (step, once(move || shared.execute(&sql)))
+        });
+        let mut options = options();
+        options.probe = Probe::new(move |at| {
+            for (_, touch) in touch.iter().filter(|(step, _)| *step == at) {
+                touch();
+            }
+        });
+        let outcome = drop_with(database.url(), &options, &digest).unwrap();
+        let Outcome::Refused { plan, .. } = outcome else { panic!("{gate}: {outcome:?}") };
+        let result = plan.gate(gate).unwrap();
+        assert_eq!((result.verdict, result.found), (Verdict::Refused, 1), "{gate}");
+        assert_eq!(columns_left(&database), 5, "{gate}");
+        nothing_is_left(&database);
     }
 }
 
