@@ -3,6 +3,7 @@
 mod backfill;
 mod baseline;
 mod counts;
+mod flag_off;
 mod gate;
 mod pause;
 mod quarantine;

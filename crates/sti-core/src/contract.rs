@@ -62,7 +62,7 @@ pub use error::ContractError;
 pub use event::{DropEvent, events};
 pub use execute::{execute, plan, rehearse};
 pub use gate::{Gate, GateResult, UnknownGate, Verdict};
-pub use leftovers::{Leftovers, leftovers};
+pub use leftovers::{Leftovers, clear_leftovers, leftovers};
 pub use options::DropOptions;
 pub use outcome::{Answer, Blocked, Dropped, Outcome, Refusal, Rehearsal};
 pub use plan::{DropPlan, LockEstimate, VALID};

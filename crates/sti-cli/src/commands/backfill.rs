@@ -10,21 +10,20 @@ use std::time::Duration;
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::duration::duration;
 use sti_cli::logs::LogObserver;
-use sti_cli::stderr::{say, warn};
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, flag, progress, signals};
 use sti_core::backfill::{
     Backfill, BackfillConfig, BackfillError, ChunkSize, ChunkTime, Ending, ErrorRate, Owner, Pace, Scope,
     Sizing, ThrottleConfig, Window, dry_run,
 };
-use sti_core::db::{Access, Backend, connect};
+use sti_core::db::{Access, connect};
 use sti_core::metrics::{MetricsObserver, Mode};
 use sti_core::observe::Observer;
 use sti_core::repository::WriteMode;
-use sti_core::sync::{self, Installed, SyncStatus};
 
 use self::gated::GateArgs;
 use self::metered::LedgerWatch;
 use self::report::{DryRunReport, RunReport};
+use super::flag_off;
 
 /// Make the missing subtype rows, in chunks; resumes where an earlier run was stopped or killed.
 ///
@@ -112,36 +111,9 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
         return Ok(Exit::Done);
     }
     if mode == WriteMode::Legacy {
-        refuse_when_off(&target, options.allow_flag_off)?;
+        flag_off::refuse(&target, options.allow_flag_off, "sti backfill")?;
     }
     live(options, common, &target, scope)
-}
-
-/// Without dual writes, what a service writes behind the cursor is missing from the subtype tables for good; unless
-/// triggers carry it over, whoever writes.
-fn refuse_when_off(target: &Target, allowed: bool) -> Result<(), Failure> {
-    if allowed {
-        warn("ENABLE_STI is off; what a running service writes now is not in the subtype tables");
-        return Ok(());
-    }
-    let sync = match target.url.backend() {
-        Backend::Postgres => sync::look(&mut target.connect(Access::Read)?)?,
-        Backend::Sqlite => SyncStatus { installed: Installed::No, problems: Vec::new() },
-    };
-    if sync.installed == Installed::Yes {
-        say(
-            "ENABLE_STI is off here; the sync triggers carry over what is written to the legacy columns meanwhile",
-        );
-        return Ok(());
-    }
-    let found = sync.remark().map(|remark| format!("\nAnd {remark}")).unwrap_or_default();
-    Err(Failure::refused(format_args!(
-        "refused: ENABLE_STI is off here, so this is no live run. A service in this mode does not write subtype \
-         rows: what it writes while the backfill runs would be missing or stale afterwards. Nothing was written.\n\
-         When every service runs with ENABLE_STI=true:\n    ENABLE_STI=true sti backfill\n\
-         To see what would be done:\n    sti backfill --dry-run\n\
-         When every service is stopped:\n    sti backfill --allow-flag-off{found}"
-    )))
 }
 
 fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> Answer {

@@ -3,12 +3,14 @@
 mod report;
 
 use sti_cli::answer::EXIT_CODES;
-use sti_cli::{Answer, Common, Exit, Failure, Report as _};
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, flag};
 use sti_core::backfill::{Owner, quarantine, retry};
 use sti_core::db::Access;
 use sti_core::models::ProjectId;
+use sti_core::repository::WriteMode;
 
 use self::report::{ListReport, RetryReport};
+use super::flag_off;
 
 /// Projects whose row the database refused: list them, try them again.
 ///
@@ -46,6 +48,9 @@ struct Retry {
     /// Only this project.
     #[arg(long, value_name = "ID")]
     project: Option<ProjectId>,
+    /// Run although ENABLE_STI is off here: for a service that is stopped, so that nothing writes meanwhile.
+    #[arg(long)]
+    allow_flag_off: bool,
 }
 
 pub(crate) fn run(options: &Options, common: &Common) -> Answer {
@@ -58,6 +63,9 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
         }
         Command::Retry(arguments) => {
             let target = common.database.resolve("sti quarantine retry")?;
+            if flag::write_mode()? == WriteMode::Legacy {
+                flag_off::refuse(&target, arguments.allow_flag_off, "sti quarantine retry")?;
+            }
             let host = gethostname::gethostname().to_string_lossy().into_owned();
             let mut connection = target.connect(Access::Write)?;
             let retried = retry(&mut connection, &Owner::this_process(&host), arguments.project);

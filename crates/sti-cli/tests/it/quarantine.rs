@@ -28,8 +28,17 @@ fn a_refused_project_is_listed_and_made_later() {
         list["projects"][0]["at"] = "[moment]".into();
         insta::assert_json_snapshot!("quarantine_list_json", list);
         insta::assert_snapshot!("quarantine_still_refused", run(&["quarantine", "retry"]));
+        let without_flag =
+            sti_on(&database, &["quarantine", "retry"]).env("ENABLE_STI", "false").output().unwrap();
+        assert_eq!(without_flag.status.code(), Some(1));
+        assert!(
+            shown(&without_flag).contains("ENABLE_STI=true sti quarantine retry"),
+            "{}",
+            shown(&without_flag)
+        );
         database.execute("ALTER TABLE projects_schoolproject DROP CONSTRAINT no_course_13");
-        let retried = sti_on(&database, &["quarantine", "retry", "--format", "json"]).output().unwrap();
+        let mut retry = sti_on(&database, &["quarantine", "retry", "--allow-flag-off", "--format", "json"]);
+        let retried = retry.env("ENABLE_STI", "0").output().unwrap();
         insta::assert_json_snapshot!("quarantine_retry_json", json(&retried, 0));
         insta::assert_snapshot!("quarantine_nothing_left", run(&["quarantine", "retry"]));
     });

@@ -1,5 +1,6 @@
 //! What a drop or rehearsal leaves behind that was killed, or could not take it away itself: triggers of the change
-//! log, its entries, archived rows of a drop that was never made. The next drop or rehearsal takes it away.
+//! log, its entries, archived rows of a drop that was never made. The next drop or rehearsal takes it away, or
+//! `sti-migrate up`.
 
 use diesel::RunQueryDsl as _;
 use diesel::sql_types::BigInt;
@@ -89,6 +90,21 @@ fn archived(connection: &mut AnyConnection) -> Result<i64, DbError> {
     .get_result(connection)
     .doing("counting what drops that were not made have archived")?;
     Ok(row.rows)
+}
+
+/// Takes away what drops and rehearsals have left that were killed. Nothing of one that is at work is touched.
+///
+/// Locks: as a drop takes them, [`DropOptions::attempts`] times for [`DropOptions::lock_timeout`]; of the triggers' tables one
+/// at a time, against everybody.
+///
+/// # Errors
+/// The locks were not to be had, or whatever the database says. What could be taken away is gone then.
+pub fn clear_leftovers(
+    connection: &mut AnyConnection,
+    options: &DropOptions,
+    retrying: &mut dyn FnMut(&Retry),
+) -> Result<(), ContractError> {
+    clear(connection, options, None, retrying)
 }
 
 /// Takes away what is left of dead runs, and of the one that is `mine`. Nothing of one that is at work is touched.

@@ -7,11 +7,13 @@ use std::num::NonZeroU32;
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target};
-use sti_core::db::{Access, Backend};
+use sti_core::contract::{self, DropOptions};
+use sti_core::db::{Access, AnyConnection, Backend};
 use sti_core::expand::{self, Retry, UpError, UpOptions, UpReport};
 use sti_core::sync;
 
 use self::report::{Refusal, Report};
+use super::leftovers;
 
 /// Adopt the application's tables where they are, make those that are missing, and the tools' own.
 ///
@@ -24,6 +26,8 @@ use self::report::{Refusal, Report};
 ///
 /// The migrations are diesel's, recorded in __diesel_schema_migrations. An application may keep its own there: ours
 /// begin with ten zeros and sort before them, and neither side's pending migrations change the other's.
+///
+/// It also takes away what a drop of the legacy columns has left that was killed: `sti-migrate status` shows it.
 ///
 /// To undo it: the tools' own tables (sti_*) may be dropped together with their versions in
 /// __diesel_schema_migrations; tables of the application stay.
@@ -73,6 +77,7 @@ fn live(options: &Options, common: &Common, target: &Target) -> Answer {
     let up = UpOptions { attempts: options.attempts.get(), ..UpOptions::default() };
     match expand::up(&mut connection, up, &mut tell) {
         Ok(report) => {
+            clear_leftovers(&mut connection, options.attempts.get())?;
             let sync = sync::look(&mut connection)?;
             Report::new(target, &report, &sync).print(common.format)?;
             Ok(Exit::Done)
@@ -84,6 +89,26 @@ fn live(options: &Options, common: &Common, target: &Target) -> Answer {
         Err(error @ UpError::Unknown(_)) => Err(Failure::of(Exit::Unknown, &error, &error)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a drop has left that was killed: whoever gives up on dropping has to get rid of it, too.
+fn clear_leftovers(connection: &mut AnyConnection, attempts: u32) -> Result<(), Failure> {
+    let left = contract::leftovers(connection)?;
+    if left.is_empty() || left.at_work() {
+        return Ok(());
+    }
+    let mut how = DropOptions::default();
+    how.attempts = attempts;
+    contract::clear_leftovers(connection, &how, &mut tell).map_err(|error| {
+        let message = format_args!(
+            "stopped: what a drop that was not made has left could not all be taken away: {error}"
+        );
+        Failure::of(Exit::Stopped, message, &error)
+    })?;
+    for line in leftovers::lines(&left) {
+        say(format_args!("taken away: {line}"));
+    }
+    Ok(())
 }
 
 fn refuse(common: &Common, target: &Target, misfits: &[expand::Misfit]) -> Answer {

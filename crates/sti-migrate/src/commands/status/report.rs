@@ -123,8 +123,8 @@ impl sti_cli::Report for StatusReport<'_> {
             let whose = if self.left.at_work() {
                 "Of a drop or rehearsal that is at work; it takes them away itself:"
             } else {
-                "Of a drop or rehearsal that was killed or could not take them away; the next one does (sti-migrate \
-                 drop-legacy --rehearse):"
+                "Of a drop or rehearsal that was killed or could not take them away; the next one does, or \
+                 sti-migrate up:"
             };
             document = document.heading("Left behind").paragraph(whose).list(left);
         }

@@ -75,6 +75,11 @@ fn kill_at(database: &TestDatabase, point: Point) {
         }
         let again = json(&mut drop_legacy(database, &limits), 0);
         assert_eq!(again["outcome"], "shown");
+        if point == Point::Permit {
+            // Whoever gives up on the drop gets rid of it, too.
+            json(&mut on(database, &["up"]), 0);
+            assert_eq!(state(database), before);
+        }
     }
     let execute = [&["--execute", "--confirm", digest], &limits[..]].concat();
     let done = json(&mut drop_legacy(database, &execute), 0);
