@@ -78,7 +78,9 @@ impl Report for ListReport {
         } else {
             document
         };
-        document.paragraph("When the values or the rule are mended:").command("sti quarantine retry")
+        document
+            .paragraph("When the values or the rule are mended:")
+            .command("ENABLE_STI=true sti quarantine retry")
     }
 
     fn json(&self) -> serde_json::Result<serde_json::Value> {

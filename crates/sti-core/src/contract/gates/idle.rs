@@ -58,7 +58,8 @@ pub(in super::super) fn quarantine(connection: &mut AnyConnection) -> Result<Opt
     .doing(doing)?;
     let found = classes.iter().map(|class| usize::try_from(class.count).unwrap_or(usize::MAX)).sum();
     let evidence = classes.iter().map(|Class { class, count }| format!("{class}: {count}")).collect();
-    let mut result = GateResult::of(Gate::Quarantine, found, evidence, "sti quarantine retry");
+    let mut result =
+        GateResult::of(Gate::Quarantine, found, evidence, "ENABLE_STI=true sti quarantine retry");
     result.ids = ids.into_iter().map(|row| row.id).collect();
     Ok(Some(result))
 }

@@ -130,7 +130,7 @@ fn projects_in_quarantine_refuse(database: &TestDatabase) {
     let result = plan.gate(Gate::Quarantine).unwrap();
     assert_eq!((result.found, &result.ids), (2, &vec![id(1), id(2)]));
     assert_eq!(result.evidence, ["check_violation: 1", "invalid_value: 1"]);
-    assert_eq!(result.fix.as_deref(), Some("sti quarantine retry"));
+    assert_eq!(result.fix.as_deref(), Some("ENABLE_STI=true sti quarantine retry"));
 }
 
 /// The role that `up` grants nothing to: it may write rows and change no column.
