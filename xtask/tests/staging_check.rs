@@ -161,7 +161,7 @@ fn each_defect_turns_its_own_row_to_fail() {
     let next = AtomicUsize::new(0);
     let complaints = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..6 {
+        for _ in 0..12 {
             scope.spawn(|| {
                 while let Some(defect) = DEFECTS.get(next.fetch_add(1, Ordering::Relaxed)) {
                     complaints.lock().unwrap().extend(complaint(*defect));
