@@ -123,7 +123,8 @@ impl Backfill {
         }
         super::dry_run::check_schema(&mut connection)?;
         let terms = Terms::read(&mut connection, config.sizing).map_err(BackfillError::NotBegun)?;
-        let workers = match dialect::backend(&connection) {
+        let backend = dialect::backend(&connection);
+        let workers = match backend {
             Backend::Postgres => config.workers.max(1),
             Backend::Sqlite => 1,
         };
@@ -151,7 +152,7 @@ impl Backfill {
             terms,
             stop,
             throttle,
-            sizer: Mutex::new(Sizer::new(config.sizing)),
+            sizer: Mutex::new(Sizer::new(config.sizing, backend)),
             ended_sweep: Mutex::default(),
             here: Mutex::default(),
             outcome: Mutex::default(),
