@@ -94,7 +94,7 @@ fn a_standby_will_do() {
     let url = standby.url(&name);
     let caught_up = format!(
         "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '{}') >= 0",
-        database.value("SELECT pg_current_wal_lsn()")
+        database.value("SELECT pg_current_wal_insert_lsn()")
     );
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while plain(&standby.url("postgres"), &caught_up) != "true" {
