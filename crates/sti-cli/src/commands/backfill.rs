@@ -38,8 +38,8 @@ pub(crate) struct Options {
     /// follows --target-ms.
     #[arg(long, value_name = "N", value_parser = chunk_size, conflicts_with = "target_ms")]
     chunk: Option<ChunkSize>,
-    /// How long a chunk should take, 10 to 10000 ms: the size is fitted to it, between 50 and 50000 projects
-    /// (2000 on SQLite, where larger chunks are slower).
+    /// How long a chunk should take, 10 to 10000 ms: the size is fitted to it, between 50 and 5000 projects
+    /// (2000 on SQLite). Larger ones are not faster; --chunk takes them.
     #[arg(long, value_name = "MS", default_value = "250", value_parser = chunk_time)]
     target_ms: ChunkTime,
     /// Chunks worked on at a time, 1 to 64, each on a connection of its own. On SQLite always one, since it has one

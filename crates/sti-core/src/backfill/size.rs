@@ -77,7 +77,7 @@ impl Default for ChunkTime {
 pub enum Sizing {
     /// All of one size.
     Pinned(ChunkSize),
-    /// Between 50 and 50,000 projects (2,000 on SQLite), so that a chunk takes about this long. It begins with 1000.
+    /// Between 50 and 5,000 projects (2,000 on SQLite), so that a chunk takes about this long. It begins with 1000.
     Aimed(ChunkTime),
 }
 
@@ -113,8 +113,11 @@ pub(super) struct Sizer {
 const FIRST: f64 = 1000.0;
 /// What it never goes below by itself.
 const LEAST: f64 = 50.0;
-/// What it never goes above by itself on SQLite: the pages of so many projects, which lie anywhere in the table, stay in the
-/// cache from one statement of the chunk to the next. Larger chunks were slower, by half at 1,000,000 projects.
+/// What it never goes above by itself: the pages of so many projects, which lie anywhere in the table, stay in the server's
+/// cache from the lock to the foreign key's check. Larger chunks were no faster on a small table and a tenth slower on one
+/// that is larger than the cache, and hold their locks for longer.
+const MOST: f64 = 5000.0;
+/// The same on SQLite, whose cache is smaller. Larger chunks were slower by half at 1,000,000 projects.
 const MOST_ON_SQLITE: f64 = 2000.0;
 /// What remains of the old rate with each new one.
 const DECAY: f64 = 0.75;
@@ -126,7 +129,7 @@ const ALARM: f64 = 5.0;
 impl Sizer {
     pub(super) fn new(sizing: Sizing, backend: Backend) -> Self {
         let most = match backend {
-            Backend::Postgres => f64::from(ChunkSize::MAX),
+            Backend::Postgres => MOST,
             Backend::Sqlite => MOST_ON_SQLITE,
         };
         let size = match sizing {
@@ -221,11 +224,11 @@ mod tests {
         let mut sizer = aimed(250);
         let mut sizes = vec![sizer.size()];
         for _ in 0..8 {
-            // 40,000 projects a second: 10,000 of them in 250 ms.
-            sizer.took(sizer.size(), Duration::from_secs_f64(f64::from(sizer.size()) / 40_000.0));
+            // 16,000 projects a second: 4,000 of them in 250 ms.
+            sizer.took(sizer.size(), Duration::from_secs_f64(f64::from(sizer.size()) / 16_000.0));
             sizes.push(sizer.size());
         }
-        assert_eq!(sizes, [1000, 1500, 2250, 3375, 5062, 7593, 10_000, 10_000, 10_000]);
+        assert_eq!(sizes, [1000, 1500, 2250, 3375, 4000, 4000, 4000, 4000, 4000]);
     }
 
     #[test]
@@ -234,7 +237,7 @@ mod tests {
         for _ in 0..50 {
             sizer.took(sizer.size(), ms(1));
         }
-        assert_eq!(sizer.size(), 50_000);
+        assert_eq!(sizer.size(), 5000);
         for _ in 0..50 {
             sizer.took(sizer.size(), ms(1200));
         }
@@ -245,16 +248,16 @@ mod tests {
     fn one_slow_chunk_shrinks_it_a_little_and_an_alarm_to_a_tenth() {
         let mut sizer = aimed(250);
         for _ in 0..8 {
-            sizer.took(10_000, ms(250));
+            sizer.took(4000, ms(250));
         }
-        assert_eq!(sizer.size(), 10_000);
-        sizer.took(10_000, ms(500));
-        assert_eq!(sizer.size(), 8750, "three quarters of 40,000 a second and one of 20,000");
-        sizer.took(8750, ms(1251));
-        assert_eq!(sizer.size(), 875);
+        assert_eq!(sizer.size(), 4000);
+        sizer.took(4000, ms(500));
+        assert_eq!(sizer.size(), 3500, "three quarters of 16,000 a second and one of 8,000");
+        sizer.took(3500, ms(1251));
+        assert_eq!(sizer.size(), 350);
         // Another worker's chunk, struck by the same.
-        sizer.took(8750, ms(1251));
-        assert_eq!(sizer.size(), 875);
+        sizer.took(3500, ms(1251));
+        assert_eq!(sizer.size(), 350);
     }
 
     #[test]
