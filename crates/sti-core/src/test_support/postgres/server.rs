@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection as _;
 use diesel::{Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -119,6 +120,7 @@ impl Server {
     pub fn standby(&self, binaries: &Binaries, name: &str) -> Result<Self, ServerError> {
         let account = Account::choose()?;
         let (base, folder) = new_folder(account, true)?;
+        self.checkpoint()?;
         self.stop_immediate()?;
         let copied = copy_cluster(account, &self.folder, folder.path());
         self.start_again()?;
@@ -128,6 +130,15 @@ impl Server {
         settings.push(format!("primary_conninfo=host={} user=postgres", self.folder.display()));
         settings.push(format!("cluster_name={name}"));
         Self::launch(binaries, account, folder, &settings)
+    }
+
+    /// Writes everything that was committed to the data folder: a commit here does not wait for that, and stopping in
+    /// immediate mode is a crash.
+    fn checkpoint(&self) -> Result<(), ServerError> {
+        let failed = |output: String| ServerError::Program { program: "CHECKPOINT".to_owned(), output };
+        let mut connection =
+            PgConnection::establish(&self.url("postgres")).map_err(|error| failed(error.to_string()))?;
+        connection.batch_execute("CHECKPOINT").map_err(|error| failed(error.to_string()))
     }
 
     /// Starts the server whose cluster is in `folder`.
