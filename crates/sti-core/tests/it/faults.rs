@@ -2,6 +2,7 @@
 //! may change with the server's version.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection, SqliteConnection};
@@ -133,9 +134,7 @@ fn a_standby_that_must_replay_what_a_statement_stands_in_the_way_of() {
     let on_standby = |sql: &str| {
         let connect = || PgConnection::establish(&url);
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while connect().is_ok_and(|mut connection| connection.batch_execute(sql).is_err())
-            || connect().is_err()
-        {
+        while !connect().is_ok_and(|mut connection| connection.batch_execute(sql).is_ok()) {
             assert!(std::time::Instant::now() < deadline, "not within a minute: {sql}");
             std::thread::yield_now();
         }
@@ -143,13 +142,23 @@ fn a_standby_that_must_replay_what_a_statement_stands_in_the_way_of() {
     on_standby("SELECT 1 FROM t");
     on_standby("ALTER SYSTEM SET max_standby_streaming_delay = '10ms'");
     on_standby("SELECT pg_reload_conf()");
+    // What was written before may stand in the reader's way already, before it sleeps.
+    let over = AtomicBool::new(false);
     let (fault, message) = std::thread::scope(|scope| {
         scope.spawn(|| {
-            on_standby("SELECT 1 / count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
-            database.execute("ALTER TABLE t ADD COLUMN more integer");
+            let sleeps = "SELECT 1 / count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+            let mut looking = PgConnection::establish(&url).unwrap();
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+            while !over.load(SeqCst) && std::time::Instant::now() < deadline {
+                if looking.batch_execute(sleeps).is_ok() {
+                    return database.execute("ALTER TABLE t ADD COLUMN more integer");
+                }
+            }
         });
         let mut reader = PgConnection::establish(&url).unwrap();
-        last_fault(&mut reader, &["BEGIN; SELECT 1 FROM t", "SELECT pg_sleep(60)"])
+        let fault = last_fault(&mut reader, &["BEGIN; SELECT 1 FROM t; SELECT pg_sleep(60)"]);
+        over.store(true, SeqCst);
+        fault
     });
     assert_eq!(fault, Fault::StandbyConflict, "{message}");
 }
