@@ -1,5 +1,5 @@
 //! SIGINT and SIGTERM: the first one asks for a stop (of a backfill after the chunk that is under way, of a verification
-//! at once), the second one leaves at once (the database then rolls back what is open).
+//! or of a drop at once), the second one leaves at once (the database then rolls back what is open).
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use sti_core::backfill::StopSignal;
@@ -11,14 +11,18 @@ use crate::answer::{Exit, Failure};
 /// # Errors
 /// The handlers could not be installed.
 pub fn stop_on_interrupt(stop: &StopSignal) -> Result<(), Failure> {
+    stop_or_leave(stop, Exit::Stopped)
+}
+
+/// Sets `stop` at the first signal; ends with `second` at the second one.
+///
+/// # Errors
+/// The handlers could not be installed.
+pub fn stop_or_leave(stop: &StopSignal, second: Exit) -> Result<(), Failure> {
     let install = || -> std::io::Result<()> {
         for signal in [SIGINT, SIGTERM] {
             // In this order: the second signal finds the flag set by the first.
-            signal_hook::flag::register_conditional_shutdown(
-                signal,
-                i32::from(Exit::Stopped.code()),
-                stop.flag(),
-            )?;
+            signal_hook::flag::register_conditional_shutdown(signal, i32::from(second.code()), stop.flag())?;
             signal_hook::flag::register(signal, stop.flag())?;
         }
         Ok(())

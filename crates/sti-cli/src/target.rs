@@ -1,8 +1,11 @@
 //! Which database a command works on, and where its URL came from.
 
 use std::fmt;
+use std::sync::Arc;
 
+use sti_core::backfill::StopSignal;
 use sti_core::db::{Access, AnyConnection, ConnectError, DatabaseUrl, connect};
+use sti_core::verify::Interrupt;
 
 use crate::answer::Failure;
 use crate::stderr::say;
@@ -119,6 +122,13 @@ impl Target {
     /// COMMIT whose answer was lost.
     pub fn connector(&self) -> impl FnMut() -> Result<AnyConnection, ConnectError> + '_ {
         || connect(&self.url, Access::Write, &self.command)
+    }
+
+    /// How work on this database is asked to stop by `signal`: a connection of its own then cancels its statement.
+    #[must_use]
+    pub fn interrupt(&self, signal: StopSignal, access: Access) -> Interrupt {
+        let (url, command) = (self.url.clone(), self.command.clone());
+        Interrupt { signal, connect: Arc::new(move || connect(&url, access, &command)) }
     }
 
     /// The command, as in `sti backfill`.

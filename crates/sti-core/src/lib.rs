@@ -5,6 +5,7 @@ pub mod backfill;
 pub mod contract;
 pub mod db;
 pub mod expand;
+mod interrupt;
 pub mod keyset;
 pub mod mapping;
 pub mod metrics;

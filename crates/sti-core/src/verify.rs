@@ -33,10 +33,11 @@ pub(crate) use named::classes_of;
 pub use report::VerifyReport;
 pub use samples::{ClassSample, FieldSides, MAX_SAMPLE, Sample};
 pub use traits::{Fields, Traits};
-pub use watch::{Interrupt, Step};
+pub use watch::Step;
 
 pub use crate::db::dialect::Standby;
 
+pub use crate::interrupt::Interrupt;
 pub use crate::models::PerKind;
 
 use std::time::Duration;
@@ -58,7 +59,7 @@ pub struct VerifyOptions<'s> {
     /// the role's own `statement_timeout`.
     pub limit: Option<Duration>,
     /// How it is asked to stop; [`Unfinished::Asked`] then.
-    pub interrupt: Option<Interrupt<'s>>,
+    pub interrupt: Option<Interrupt>,
     /// Told before each statement, and every thousand ids.
     pub progress: Option<&'s (dyn Fn(Step) + Sync)>,
 }

@@ -10,9 +10,9 @@ use sti_cli::stderr::say;
 use sti_cli::steps::Steps;
 use sti_cli::{Answer, Exit, Failure, Report as _, number, signals};
 use sti_core::backfill::StopSignal;
-use sti_core::db::{Access, connect};
+use sti_core::db::Access;
 use sti_core::sync;
-use sti_core::verify::{FindingSink, Interrupt, Step, VerifyError, VerifyOptions, verify};
+use sti_core::verify::{FindingSink, Step, VerifyError, VerifyOptions, verify};
 
 use self::report::CheckReport;
 use crate::arguments::Arguments;
@@ -25,12 +25,11 @@ pub(crate) fn run(arguments: &Arguments) -> Answer {
     let mut connection = target.connect(Access::Read)?;
     let mut ids_out = arguments.ids_out.as_deref().map(IdsOut::create).transpose()?;
     let steps = Steps::begin(std::io::stderr().is_terminal(), stop.clone());
-    let another = || connect(&target.url, Access::Read, target.command());
     let options = VerifyOptions {
         sample: arguments.sample,
         ids: ids_out.as_mut().map(|out| out as &mut dyn FindingSink),
         limit: arguments.max_seconds.map(|seconds| Duration::from_secs(seconds.into())),
-        interrupt: Some(Interrupt { signal: stop, connect: &another }),
+        interrupt: Some(target.interrupt(stop, Access::Read)),
         progress: Some(&|step| steps.tell(words(step))),
     };
     let verified = verify(&mut connection, options);

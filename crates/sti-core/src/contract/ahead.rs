@@ -22,6 +22,7 @@ use super::leftovers;
 use super::locks::AsDbError as _;
 use super::look::Look;
 use super::options::DropOptions;
+use super::progress::Progress;
 use crate::db::dialect;
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, DbError, Failed, Fault};
@@ -51,11 +52,11 @@ pub(super) fn make(
     before: &Look,
     digest: &str,
     rehearsal: bool,
-    retrying: &mut dyn FnMut(&Retry),
+    tell: &mut dyn FnMut(&Progress),
 ) -> Result<(Ended, u32), ContractError> {
     let lock = dialect::lock_limit(connection, options.lock_timeout).doing("reading deadlock_timeout")?;
     let work = Work { options, before, digest, rehearsal, lock };
-    let mut tries = Tries::new(options.attempts, retrying);
+    let mut tries = Tries::new(options, tell);
     options.probe.at(Step::Prepare);
     let mut run = None;
     let ended = match begin::begin(connection, &work, &mut run, &mut tries) {
@@ -72,10 +73,27 @@ pub(super) fn make(
     };
     if !settled {
         options.probe.at(Step::CleanUp);
-        // What this cannot take away the next command will. What became of the drop is what must be told.
-        let _ = leftovers::clear(connection, options, run, retrying);
+        clean_up(connection, options, run, tell);
     }
-    Ok((ended?, attempts))
+    let ended = ended.map_err(|error| options.judge(error))?;
+    Ok((ended, attempts))
+}
+
+/// What this cannot take away the next command will. What became of the drop is what must be told.
+fn clean_up(
+    connection: &mut AnyConnection,
+    options: &DropOptions,
+    run: Option<i64>,
+    tell: &mut dyn FnMut(&Progress),
+) {
+    tell(&Progress::CleaningUp);
+    let mut retrying = |retry: &Retry| tell(&Progress::Retry(retry.clone()));
+    let cleared = leftovers::clear(connection, options, run, &mut retrying);
+    // The cancellation that has ended the work may come a moment too late for it.
+    let cancelled = |error: &ContractError| error.as_db_error().map(DbError::fault) == Some(Fault::Cancelled);
+    if cleared.is_err_and(|error| cancelled(&error)) {
+        let _ = leftovers::clear(connection, options, run, &mut retrying);
+    }
 }
 
 fn with_change_log(
@@ -107,7 +125,7 @@ fn steps(
 ) -> Result<Ended, ContractError> {
     let stored = dialect::storage(connection, &TABLES).doing("asking where the tables are stored")?;
     work.options.probe.at(Step::Snapshot);
-    let (base, mut tally) = match snapshot::snapshot(connection, work, run) {
+    let (base, mut tally) = match snapshot::snapshot(connection, work, run, tries) {
         Ok(found) => found,
         Err(Failed::Body(Stop::Refused(plan, why))) => return Ok(Ended::Refused(plan, why)),
         Err(Failed::Body(Stop::Failed(error))) => return Err(error),
@@ -125,9 +143,11 @@ fn steps(
     };
     tries.at_something_else();
     loop {
-        if let Some(why) = rounds::until_short(connection, work, run, &mut tally)? {
+        if let Some(why) = rounds::until_short(connection, work, run, &mut tally, tries)? {
             return Ok(Ended::Refused(Box::new(tally.plan(&base.plan)), why));
         }
+        work.options.go_on()?;
+        tries.tell(&Progress::Locking);
         let mut recorded = None;
         let job = short::Job { work, run, base: &base, tally: &tally, stored: &stored };
         let reason = match short::attempt(connection, &job, &mut recorded) {

@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::archive::archive;
+use super::attempts::Tries;
 use super::error::ContractError;
 use super::event::{self, Recorded};
 use super::look::{Look, Place, look};
 use super::options::DropOptions;
 use super::outcome::Refusal;
 use super::plan::DropPlan;
+use super::progress::Progress;
 use crate::db::dialect::{self, Limits};
 use crate::db::error::Doing as _;
 use crate::db::migrations;
@@ -66,12 +68,14 @@ impl<E: Into<ContractError>> From<E> for Stop {
 pub(super) fn attempt(
     connection: &mut AnyConnection,
     job: &Job<'_>,
+    tries: &mut Tries<'_>,
     recorded: &mut Option<Recorded>,
 ) -> Result<Made, Failed<Stop>> {
     let mut locked = None;
     job.options.probe.at(Step::Begin);
+    tries.tell(&Progress::Locking);
     let made = write_transaction_phased(connection, |connection| {
-        let made = under_locks(connection, job, recorded, &mut locked)?;
+        let made = under_locks(connection, job, tries, recorded, &mut locked)?;
         if job.rehearsal {
             return Err(Stop::Rehearsed(made));
         }
@@ -90,6 +94,7 @@ pub(super) fn attempt(
 fn under_locks(
     connection: &mut AnyConnection,
     job: &Job<'_>,
+    tries: &mut Tries<'_>,
     recorded: &mut Option<Recorded>,
     locked: &mut Option<Instant>,
 ) -> Result<Made, Stop> {
@@ -109,13 +114,16 @@ fn under_locks(
         let given = job.digest.to_owned();
         return Err(Stop::Refused(Box::new(found.plan), Refusal::AnotherPlan { given }));
     }
+    job.options.go_on()?;
     probe.at(Step::Write);
+    tries.tell(&Progress::Archiving { projects: found.plan.archive_rows });
     let definitions = serde_json::to_string(&found.definitions).unwrap_or_default();
     let event = event::record(connection, None, &found.plan, &definitions, job.digest)?;
     let id = event.id;
     *recorded = Some(event);
     let archived = archive(connection, id, "TRUE")?;
     expect("rows in the archive", found.plan.archive_rows, archived)?;
+    job.options.go_on()?;
     probe.at(Step::Drop);
     drop_columns(connection)?;
     probe.at(Step::Record);

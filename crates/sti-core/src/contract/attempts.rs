@@ -12,6 +12,7 @@ use super::look::Look;
 use super::options::DropOptions;
 use super::outcome::{Blocked, Refusal};
 use super::plan::DropPlan;
+use super::progress::Progress;
 use crate::db::dialect::{self, Against, Limits, LockHolder};
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, DbError, Failed, Fault, retry};
@@ -34,16 +35,21 @@ pub(super) enum Ended {
 
 /// The attempts at one thing that needs locks.
 pub(super) struct Tries<'a> {
-    attempts: u32,
+    options: &'a DropOptions,
     number: u32,
     failed_before: u32,
-    retrying: &'a mut dyn FnMut(&Retry),
+    tell: &'a mut dyn FnMut(&Progress),
 }
 
 impl<'a> Tries<'a> {
-    /// Up to `attempts`, at least one.
-    pub(super) fn new(attempts: u32, retrying: &'a mut dyn FnMut(&Retry)) -> Self {
-        Self { attempts: attempts.max(1), number: 1, failed_before: 0, retrying }
+    /// Up to [`DropOptions::attempts`], at least one.
+    pub(super) fn new(options: &'a DropOptions, tell: &'a mut dyn FnMut(&Progress)) -> Self {
+        Self { options, number: 1, failed_before: 0, tell }
+    }
+
+    /// Tells how far it is.
+    pub(super) fn tell(&mut self, progress: &Progress) {
+        (self.tell)(progress);
     }
 
     /// The number of this attempt, those at other things that failed included.
@@ -60,7 +66,7 @@ impl<'a> Tries<'a> {
     /// An attempt that is made and repeated elsewhere has failed.
     pub(super) fn failed_elsewhere(&mut self, retry: &Retry) {
         self.failed_before += 1;
-        (self.retrying)(retry);
+        self.tell(&Progress::Retry(retry.clone()));
     }
 
     /// This attempt has failed, having changed nothing: rests before the next one, or says that there is none.
@@ -82,13 +88,13 @@ impl<'a> Tries<'a> {
         reason: String,
         plan: &DropPlan,
     ) -> Option<Blocked> {
-        let Self { attempts, number, .. } = *self;
+        let (number, attempts) = (self.number, self.options.attempts.max(1));
         if number == attempts {
             return Some(Blocked { plan: Box::new(plan.clone()), attempts, holders, reason });
         }
         let rest = retry::rest(number);
-        (self.retrying)(&Retry { attempt: number, attempts, reason, holders, rest });
-        std::thread::sleep(rest);
+        self.tell(&Progress::Retry(Retry { attempt: number, attempts, reason, holders, rest }));
+        self.options.rest(rest);
         self.number += 1;
         None
     }
@@ -102,14 +108,15 @@ pub(super) fn attempts(
     before: &Look,
     digest: &str,
     rehearsal: bool,
-    retrying: &mut dyn FnMut(&Retry),
+    tell: &mut dyn FnMut(&Progress),
 ) -> Result<(Ended, u32), ContractError> {
     let limits = limits(connection, options)?;
     let job = Job { options, limits, before, digest, rehearsal };
-    let mut tries = Tries::new(options.attempts, retrying);
+    let mut tries = Tries::new(options, tell);
     loop {
+        options.go_on()?;
         let mut recorded = None;
-        let reason = match attempt(connection, &job, &mut recorded) {
+        let reason = match attempt(connection, &job, &mut tries, &mut recorded) {
             Ok(made) => return Ok((Ended::Made(made), tries.number())),
             Err(failed) => match after(failed, recorded)? {
                 Again::After(reason) => reason,

@@ -24,6 +24,10 @@ pub enum ContractError {
          nothing was dropped; `sti-migrate status` shows what is under way"
     )]
     Overtaken,
+    /// It was asked to stop ([`DropOptions::interrupt`](super::DropOptions::interrupt)), before it had the locks of the drop. What it had made ahead of them is taken
+    /// away, as far as nobody stood in the way.
+    #[error("asked to stop: nothing was dropped")]
+    Stopped,
     /// Under the locks something came out otherwise than it must: a bug, or an event trigger. Rolled back.
     #[error("rolled back, nothing was changed: expected {expected}, found {found} (please report it)")]
     Unexpected {

@@ -14,6 +14,7 @@ use super::look::{Look, Place, look};
 use super::options::DropOptions;
 use super::outcome::{Answer, Dropped, Outcome, Refusal, Rehearsal};
 use super::plan::DropPlan;
+use super::progress::Progress;
 use crate::db::dialect;
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, ConnectError, Fault, read_snapshot, retry};
@@ -31,13 +32,17 @@ pub fn plan(connection: &mut AnyConnection, options: &DropOptions) -> Result<Dro
 }
 
 fn look_first(connection: &mut AnyConnection, options: &DropOptions) -> Result<Look, ContractError> {
-    read_snapshot(connection, |connection| look(connection, options, Place::Snapshot))
+    options.go_on()?;
+    let looked = read_snapshot(connection, |connection| {
+        options.interruptible(connection, |connection| look(connection, options, Place::Snapshot))?
+    });
+    looked.map_err(|error| options.judge(error))
 }
 
 /// Does everything that [`execute`] does, rolls the last transaction back instead of committing it, and takes away what
 /// the others have made. Reports how long the locks were held: so long nobody could read or write projects, as in the real drop.
 ///
-/// `retrying` is told of every attempt that did not get its locks.
+/// `tell` is told of every step, and of every attempt that did not get its locks.
 ///
 /// # Errors
 /// [`ContractError`]. Nothing is changed in any case; what a lost connection has left ([`leftovers`]), the next call
@@ -45,15 +50,16 @@ fn look_first(connection: &mut AnyConnection, options: &DropOptions) -> Result<L
 pub fn rehearse(
     connection: &mut AnyConnection,
     options: &DropOptions,
-    retrying: &mut dyn FnMut(&Retry),
+    tell: &mut dyn FnMut(&Progress),
 ) -> Result<Rehearsal, ContractError> {
-    clear(connection, options, retrying)?;
+    clear(connection, options, tell)?;
+    tell(&Progress::Comparing);
     let before = look_first(connection, options)?;
     if !before.plan.is_open() {
         return Ok(Rehearsal::Refused { plan: Box::new(before.plan), why: Refusal::Gates });
     }
     let digest = before.plan.digest.clone();
-    Ok(match tried(connection, options, &before, &digest, true, retrying)? {
+    Ok(match tried(connection, options, &before, &digest, true, tell)? {
         (Ended::Made(made), attempts) => {
             let Made { plan, archived, held, .. } = made;
             Rehearsal::Rehearsed { plan, archived, held, attempts }
@@ -71,8 +77,8 @@ pub fn rehearse(
 /// again, and the archive, in one snapshot without locks; what was written meanwhile, in rounds; and in one transaction
 /// `LOCK TABLE` of all three tables in ACCESS EXCLUSIVE mode at once, the rest of that, the gates, the permit, the drop by
 /// its migration, the event, the record of the migration. What an attempt leaves that is not made is taken away. SQLite:
-/// all of it in one `BEGIN IMMEDIATE`. An attempt that does not get its locks in [`DropOptions::lock_timeout`] is rolled back, `retrying` is told who holds
-/// them, and it is tried again after a rest. Where the answer to COMMIT is lost, fresh connections of `connector`
+/// all of it in one `BEGIN IMMEDIATE`. An attempt that does not get its locks in [`DropOptions::lock_timeout`] is rolled back, `tell` is told who holds
+/// them, and it is tried again after a rest; it is also told of every step. Where the answer to COMMIT is lost, fresh connections of `connector`
 /// ask the catalogue what became of it.
 ///
 /// # Errors
@@ -81,10 +87,10 @@ pub fn execute(
     connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     options: &DropOptions,
     digest: &str,
-    retrying: &mut dyn FnMut(&Retry),
+    tell: &mut dyn FnMut(&Progress),
 ) -> Result<Outcome, ContractError> {
     let mut connection = connector()?;
-    let ended = match confirmed(&mut connection, options, digest, retrying) {
+    let ended = match confirmed(&mut connection, options, digest, tell) {
         Err(ContractError::AlreadyDropped { event }) => return earlier(&mut connection, event, digest),
         ended => ended?,
     };
@@ -161,9 +167,10 @@ fn confirmed(
     connection: &mut AnyConnection,
     options: &DropOptions,
     digest: &str,
-    retrying: &mut dyn FnMut(&Retry),
+    tell: &mut dyn FnMut(&Progress),
 ) -> Result<(Ended, u32), ContractError> {
-    clear(connection, options, retrying)?;
+    clear(connection, options, tell)?;
+    tell(&Progress::Comparing);
     let before = look_first(connection, options)?;
     let now = dialect::clock_minutes(connection).doing("asking the database's clock")?;
     let given = digest.to_owned();
@@ -176,7 +183,7 @@ fn confirmed(
     };
     match why {
         Some(why) => Ok((Ended::Refused(Box::new(before.plan), why), 0)),
-        None => tried(connection, options, &before, digest, false, retrying),
+        None => tried(connection, options, &before, digest, false, tell),
     }
 }
 
@@ -187,12 +194,12 @@ fn tried(
     before: &Look,
     digest: &str,
     rehearsal: bool,
-    retrying: &mut dyn FnMut(&Retry),
+    tell: &mut dyn FnMut(&Progress),
 ) -> Result<(Ended, u32), ContractError> {
     if dialect::backend(connection).works_ahead_of_locks() {
-        ahead::make(connection, options, before, digest, rehearsal, retrying)
+        ahead::make(connection, options, before, digest, rehearsal, tell)
     } else {
-        attempts(connection, options, before, digest, rehearsal, retrying)
+        attempts(connection, options, before, digest, rehearsal, tell)
     }
 }
 
@@ -201,9 +208,10 @@ fn tried(
 fn clear(
     connection: &mut AnyConnection,
     options: &DropOptions,
-    retrying: &mut dyn FnMut(&Retry),
+    tell: &mut dyn FnMut(&Progress),
 ) -> Result<(), ContractError> {
-    match leftovers::clear(connection, options, None, retrying) {
+    let mut retrying = |retry: &Retry| tell(&Progress::Retry(retry.clone()));
+    match leftovers::clear(connection, options, None, &mut retrying) {
         Err(ContractError::Db(error)) if error.fault() == Fault::LockTimeout => Ok(()),
         cleared => cleared,
     }

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use super::error::ContractError;
+use super::locks::AsDbError as _;
 use super::waiver::{BadWaiver, Waiver};
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, DbError, Fault, dialect};
+use crate::interrupt::{Interrupt, interruptible};
 use crate::probe::Probe;
 
 /// How a drop is planned, rehearsed and made: the same options for all three, or the digest does not fit.
@@ -18,6 +23,8 @@ pub struct DropOptions {
     pub lock_timeout: Duration,
     /// How often to try for the locks, at least once, with a rest of 0.05 to 1.6 s in between.
     pub attempts: u32,
+    /// How it is asked to stop, before it has the locks of the drop; [`ContractError::Stopped`] then.
+    pub interrupt: Option<Interrupt>,
     /// For tests.
     pub probe: Probe,
     /// For tests: how long ago the plan was made that is being made.
@@ -33,6 +40,7 @@ impl Default for DropOptions {
             max_lock: Duration::from_secs(2),
             lock_timeout: Duration::from_millis(100),
             attempts: 20,
+            interrupt: None,
             probe: Probe::default(),
             #[cfg(feature = "test-support")]
             plan_age: Duration::ZERO,
@@ -51,6 +59,45 @@ impl DropOptions {
         match self.waivers.windows(2).find(|pair| pair[0].gate() == pair[1].gate()) {
             Some(pair) => Err(BadWaiver::Twice(pair[0].gate())),
             None => Ok(self),
+        }
+    }
+
+    /// Whether it has been asked to stop.
+    fn is_asked(&self) -> bool {
+        self.interrupt.as_ref().is_some_and(|interrupt| interrupt.signal.is_set())
+    }
+
+    /// Fails if it has been asked to stop.
+    pub(super) fn go_on(&self) -> Result<(), ContractError> {
+        if self.is_asked() { Err(ContractError::Stopped) } else { Ok(()) }
+    }
+
+    /// Rests for so long; less if it is asked to stop meanwhile.
+    pub(super) fn rest(&self, time: Duration) {
+        match &self.interrupt {
+            Some(interrupt) => interrupt.signal.rest(time),
+            None => std::thread::sleep(time),
+        }
+    }
+
+    /// Does `work` in the open transaction, whose statements are cancelled when it is asked to stop.
+    pub(super) fn interruptible<T>(
+        &self,
+        connection: &mut AnyConnection,
+        work: impl FnOnce(&mut AnyConnection) -> T,
+    ) -> Result<T, DbError> {
+        let canceller = match &self.interrupt {
+            Some(_) => dialect::read_transaction(connection).doing("asking who works here")?.canceller,
+            None => None,
+        };
+        Ok(interruptible(canceller, self.interrupt.as_ref(), || work(connection)))
+    }
+
+    /// Tells an end that was asked for from a failure.
+    pub(super) fn judge(&self, error: ContractError) -> ContractError {
+        match error.as_db_error().map(DbError::fault) {
+            Some(Fault::Cancelled) if self.is_asked() => ContractError::Stopped,
+            _ => error,
         }
     }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::backfill::StopSignal;
 use crate::db::dialect::{self, Canceller, Standby};
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, ConnectError, Fault};
+use crate::db::{AnyConnection, Fault};
+use crate::interrupt::{Interrupt, interruptible};
 
 use super::error::{Unfinished, VerifyError};
 
@@ -28,25 +29,6 @@ pub enum Step {
         of: i64,
     },
 }
-
-/// How a verification is asked to stop.
-#[derive(Clone)]
-pub struct Interrupt<'s> {
-    /// Stops it when it is set.
-    pub signal: StopSignal,
-    /// Opens another connection to the same database as the same role, which then cancels the statement that runs.
-    /// Not used for SQLite, nor before the signal.
-    pub connect: &'s (dyn Fn() -> Result<AnyConnection, ConnectError> + Sync),
-}
-
-impl std::fmt::Debug for Interrupt<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Interrupt").field("signal", &self.signal).finish_non_exhaustive()
-    }
-}
-
-/// How often the signal is looked at, and how often a statement is cancelled until it is.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// What watches a pass.
 #[derive(Default)]
@@ -166,41 +148,7 @@ impl Reading {
     }
 
     /// Does `work`, whose statements are cancelled as soon as the signal is set, until it comes back.
-    pub(super) fn interruptible<T>(&self, interrupt: Option<&Interrupt<'_>>, work: impl FnOnce() -> T) -> T {
-        let (Some(canceller), Some(interrupt)) = (self.canceller, interrupt) else { return work() };
-        let done = StopSignal::default();
-        std::thread::scope(|scope| {
-            scope.spawn(|| cancel_when_asked(canceller, interrupt, &done));
-            let ended = Ended(&done);
-            let worked = work();
-            drop(ended);
-            worked
-        })
-    }
-}
-
-/// Tells that the work has ended, also if it panics: the scope waits for the thread.
-struct Ended<'d>(&'d StopSignal);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
-/// A cancellation that comes between two statements ends nothing, so it is repeated until the work has ended. Without
-/// a connection the statement runs on, and the signal is seen behind it.
-fn cancel_when_asked(canceller: Canceller, interrupt: &Interrupt<'_>, done: &StopSignal) {
-    let mut connection = None;
-    while !done.is_set() {
-        if interrupt.signal.is_set() {
-            connection = connection.or_else(|| (interrupt.connect)().ok());
-            if let Some(open) = &mut connection
-                && canceller.cancel(open).is_err()
-            {
-                connection = None;
-            }
-        }
-        done.rest(LOOK);
+    pub(super) fn interruptible<T>(&self, interrupt: Option<&Interrupt>, work: impl FnOnce() -> T) -> T {
+        interruptible(self.canceller, interrupt, work)
     }
 }

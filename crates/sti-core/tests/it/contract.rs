@@ -11,3 +11,4 @@ mod migration;
 mod race;
 pub(crate) mod rig;
 mod service;
+mod stop;

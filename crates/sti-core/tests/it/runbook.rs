@@ -47,6 +47,7 @@ fn anchors() -> Vec<&'static str> {
         entries!(ContractError {
             ContractError::AlreadyDropped { .. } => "already-dropped",
             ContractError::Overtaken => "overtaken",
+            ContractError::Stopped => "drop-stopped",
             ContractError::Unexpected { .. } => "unexpected",
             ContractError::Connect(_) => "cannot-connect",
             ContractError::Verify(_) | ContractError::Migration(_) | ContractError::Db(_) => "",

@@ -2,6 +2,7 @@
 
 mod json;
 mod plan_file;
+mod progress;
 mod report;
 mod sections;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Report as _, Target, digest};
-use sti_core::contract::{self, DropOptions, Leftovers, Outcome, Rehearsal, Retry, Waiver};
+use sti_core::contract::{self, DropOptions, Leftovers, Outcome, Rehearsal, Waiver};
 use sti_core::db::{Access, dialect};
 use sti_core::metrics;
 
@@ -27,7 +28,9 @@ What each ending means here:
   1  refused by a gate or by the digest; or the locks were not to be had; or the connection was lost and the
      database says that the drop was not made. Nothing was changed
   2  could not: usage, connection, rights, the columns are dropped already. Nothing was changed
-  4  the connection was lost at COMMIT and nobody could be asked: the same command again says what became of it";
+  3  SIGINT or SIGTERM came before the locks: nothing was dropped. The same command starts anew
+  4  the connection was lost at COMMIT and nobody could be asked, or a second signal came: the same command again says
+     what became of it";
 
 /// Drop the five legacy columns, once nothing can be lost by it.
 ///
@@ -41,8 +44,8 @@ What each ending means here:
 /// locks (ACCESS EXCLUSIVE on all three tables) are waited for, 0.1 s at a time, so long may the application's
 /// statements queue behind them; they are given up and tried again after a rest, up to --attempts times. Under them
 /// there is only what is left, every gate again, and the drop: a fraction of a second on a table of any size, and never
-/// longer than --max-lock. What a command that was killed has left behind, the next --rehearse or --execute takes away;
-/// sti-migrate status shows it.
+/// longer than --max-lock. SIGINT before them ends the command and takes away what it has made. What a command that was
+/// killed has left behind, the next --rehearse or --execute takes away; sti-migrate status shows it.
 ///
 /// On SQLite all of it is one transaction, and writers wait for the whole of it.
 ///
@@ -108,12 +111,18 @@ fn show(common: &Common, target: &Target, how: &DropOptions, plan_out: Option<&P
 }
 
 fn rehearse(common: &Common, target: &Target, how: &DropOptions) -> Answer {
-    let rehearsal = contract::rehearse(&mut target.connect(Access::Write)?, how, &mut tell)?;
+    let mut connection = target.connect(Access::Write)?;
+    let rehearsal = progress::watch(target, how, Exit::Stopped, |how, tell| {
+        contract::rehearse(&mut connection, how, tell)
+    })?;
+    drop(connection);
     print(common, target, how, Stage::Rehearsal(&rehearsal))
 }
 
 fn execute(common: &Common, target: &Target, how: &DropOptions, digest: &str) -> Answer {
-    let outcome = contract::execute(&mut target.connector(), how, digest, &mut tell)?;
+    let outcome = progress::watch(target, how, Exit::Unknown, |how, tell| {
+        contract::execute(&mut target.connector(), how, digest, tell)
+    })?;
     print(common, target, how, Stage::Drop(&outcome, digest))
 }
 
@@ -159,18 +168,6 @@ fn exit(stage: Stage<'_>) -> Exit {
         | Stage::Drop(Outcome::Refused { .. } | Outcome::Blocked(_) | Outcome::NotDone { .. }, _) => {
             Exit::Negative
         }
-    }
-}
-
-fn tell(retry: &Retry) {
-    metrics::drop_locks_retried();
-    let Retry { attempt, attempts, reason, holders, rest } = retry;
-    say(format_args!(
-        "attempt {attempt} of {attempts}: {reason}; rolled back, trying again in {:.1} s",
-        rest.as_secs_f64()
-    ));
-    for holder in holders {
-        say(format_args!("  {holder}"));
     }
 }
 

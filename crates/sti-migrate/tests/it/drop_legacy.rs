@@ -7,3 +7,4 @@ mod metrics;
 mod plan_out;
 pub(crate) mod rig;
 mod states;
+mod stopped;

@@ -1,6 +1,6 @@
 //! A process that is held at a chosen statement by a trigger, so that it can be killed there: on PostgreSQL the trigger
-//! waits for a row to go, on SQLite it computes for longer than a test needs. Nothing can be hung on a statement that
-//! reads. A change of the schema is held by an event trigger, on PostgreSQL only.
+//! waits for a sequence to move, on SQLite it computes for longer than a test needs. Nothing can be hung on a statement
+//! that reads. A change of the schema is held by an event trigger, on PostgreSQL only.
 
 use std::process::Child;
 use std::thread;
@@ -26,7 +26,7 @@ impl Held {
     /// sessions.
     #[track_caller]
     pub(crate) fn kill(self, database: &TestDatabase, application: &str, start: impl FnOnce() -> Child) {
-        let Self { table, event, condition, at_commit } = self;
+        let Self { table, event, condition, .. } = self;
         if database.backend_name() == "sqlite" {
             database.execute(&format!(
                 "CREATE TRIGGER hold {event} ON {table} WHEN {condition} BEGIN \
@@ -39,17 +39,75 @@ impl Held {
             database.execute("DROP TRIGGER hold");
             return;
         }
+        let gate = Gate::at(database, "hold", self);
+        let mut child = start();
+        gate.reached(application);
+        kill(&mut child);
+        gate.open();
+        wait_until_gone(database, application);
+        gate.remove();
+    }
+}
+
+/// What holds every session at a statement, on PostgreSQL: a trigger that waits until the gate is opened. A sequence says
+/// so, which a session sees as it is, whatever snapshot it has.
+pub(crate) struct Gate<'a> {
+    database: &'a TestDatabase,
+    name: &'static str,
+}
+
+impl<'a> Gate<'a> {
+    /// Sets up the gate `name`, closed.
+    pub(crate) fn at(database: &'a TestDatabase, name: &'static str, held: Held) -> Self {
+        let Held { table, event, condition, at_commit } = held;
         let (constraint, deferred) =
             if at_commit { ("CONSTRAINT", "DEFERRABLE INITIALLY DEFERRED") } else { ("", "") };
         database.execute(&format!(
-            "CREATE TABLE held (id int); INSERT INTO held VALUES (1); \
-             CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                WHILE {condition} AND EXISTS (SELECT 1 FROM held) LOOP PERFORM pg_sleep(0.01); END LOOP; \
-                IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$; \
-             CREATE {constraint} TRIGGER hold {event} ON {table} {deferred} FOR EACH ROW EXECUTE FUNCTION hold()"
+            "CREATE SEQUENCE closed_{name}; \
+             CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                WHILE {condition} AND (SELECT NOT is_called FROM public.closed_{name}) LOOP \
+                PERFORM pg_sleep(0.01); END LOOP; IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$; \
+             CREATE {constraint} TRIGGER {name} {event} ON {table} {deferred} \
+                FOR EACH ROW EXECUTE FUNCTION {name}()"
         ));
-        kill_at_the_trigger(database, application, start());
-        database.execute("DROP FUNCTION hold() CASCADE; DROP TABLE held");
+        Self { database, name }
+    }
+
+    /// Sets up the gate `name`, closed, at changes of the schema of this `tag`, as in `ALTER TABLE`, that `application`
+    /// makes.
+    fn at_ddl(database: &'a TestDatabase, name: &'static str, application: &str, tag: &str) -> Self {
+        database.execute(&format!(
+            "CREATE SEQUENCE closed_{name}; \
+             CREATE FUNCTION {name}() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN \
+                WHILE current_setting('application_name') = '{application}' \
+                    AND (SELECT NOT is_called FROM public.closed_{name}) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; \
+             CREATE EVENT TRIGGER {name} ON ddl_command_start WHEN TAG IN ('{tag}') EXECUTE FUNCTION {name}()"
+        ));
+        Self { database, name }
+    }
+
+    /// Waits until a session of `application` stands there.
+    #[track_caller]
+    pub(crate) fn reached(&self, application: &str) {
+        // Who has asked whether this gate is closed keeps a lock on its sequence: no other gate is meant.
+        let standing = format!(
+            "{} AND wait_event = 'PgSleep' AND pid IN (SELECT pid FROM pg_locks \
+                 WHERE relation = 'closed_{}'::regclass)",
+            sessions(application),
+            self.name
+        );
+        wait_until("it stands at the trigger", || self.database.count(&standing) > 0);
+    }
+
+    /// Lets through who stands there, and everybody after.
+    pub(crate) fn open(&self) {
+        self.database.execute(&format!("SELECT nextval('closed_{}')", self.name));
+    }
+
+    /// Takes it away.
+    pub(crate) fn remove(self) {
+        let name = self.name;
+        self.database.execute(&format!("DROP FUNCTION {name}() CASCADE; DROP SEQUENCE closed_{name}"));
     }
 }
 
@@ -61,26 +119,24 @@ pub(crate) fn kill_at_ddl(
     tag: &str,
     start: impl FnOnce() -> Child,
 ) {
-    database.execute(&format!(
-        "CREATE TABLE held (id int); INSERT INTO held VALUES (1); \
-         CREATE FUNCTION hold() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN \
-            WHILE current_setting('application_name') = '{application}' AND EXISTS (SELECT 1 FROM public.held) \
-            LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; \
-         CREATE EVENT TRIGGER hold ON ddl_command_start WHEN TAG IN ('{tag}') EXECUTE FUNCTION hold()"
-    ));
-    kill_at_the_trigger(database, application, start());
-    database.execute("DROP EVENT TRIGGER hold; DROP FUNCTION hold(); DROP TABLE held");
+    let gate = Gate::at_ddl(database, "hold", application, tag);
+    let mut child = start();
+    gate.reached(application);
+    kill(&mut child);
+    gate.open();
+    wait_until_gone(database, application);
+    gate.remove();
 }
 
+/// SQL: the sessions of an `application` on this database.
+fn sessions(application: &str) -> String {
+    format!("pg_stat_activity WHERE application_name = '{application}' AND datname = current_database()")
+}
+
+/// Waits until the server has ended the sessions of `application`, whose process is dead.
 #[track_caller]
-fn kill_at_the_trigger(database: &TestDatabase, application: &str, mut child: Child) {
-    let sessions =
-        format!("pg_stat_activity WHERE application_name = '{application}' AND datname = current_database()");
-    wait_until("it stands at the trigger", || {
-        database.count(&format!("{sessions} AND wait_event = 'PgSleep'")) > 0
-    });
-    kill(&mut child);
-    database.execute("DELETE FROM held");
+pub(crate) fn wait_until_gone(database: &TestDatabase, application: &str) {
+    let sessions = sessions(application);
     wait_until("the server has ended the session", || database.count(&sessions) == 0);
 }
 

@@ -9,6 +9,7 @@ use crate::contract::leftovers;
 use crate::contract::locks::{Attempts, Tables, Undone, under_locks};
 use crate::contract::look::already_dropped;
 use crate::contract::outcome::Blocked;
+use crate::contract::progress::Progress;
 use crate::contract::run;
 use crate::contract::session::{Unknown, not_asked};
 use crate::db::AnyConnection;
@@ -36,7 +37,9 @@ pub(super) fn begin(
     tries: &mut Tries<'_>,
 ) -> Result<Began, ContractError> {
     let options = work.options;
+    tries.tell(&Progress::Watching);
     loop {
+        options.go_on()?;
         leftovers::clear(connection, options, None, &mut |retry| tries.failed_elsewhere(retry))?;
         let others = run::open(connection)?;
         if others.is_empty() {
@@ -82,6 +85,7 @@ fn install(
     table: &'static str,
     run: Option<i64>,
 ) -> Result<i64, ContractError> {
+    work.options.go_on()?;
     let id = match run {
         Some(id) => {
             run::hold(connection, id, None)?;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::Work;
+use crate::contract::attempts::Tries;
 use crate::contract::change_log::{self, take};
 use crate::contract::error::ContractError;
 use crate::contract::locks::AsDbError as _;
 use crate::contract::outcome::Refusal;
+use crate::contract::progress::Progress;
 use crate::contract::run;
 use crate::contract::tally::Tally;
 use crate::db::dialect::{self, Limits};
@@ -39,13 +41,17 @@ pub(super) fn until_short(
     work: &Work<'_>,
     run: i64,
     tally: &mut Tally,
+    tries: &mut Tries<'_>,
 ) -> Result<Option<Refusal>, ContractError> {
     let mut left = 0;
     for number in 1..=ROUNDS {
+        work.options.go_on()?;
         work.options.probe.at(Step::CatchUp);
+        let mut worked_off = None;
         match round(connection, work, run, tally) {
             Ok((after, entries)) => {
                 *tally = after;
+                worked_off = Some(entries);
                 if entries > VACUUM_AFTER {
                     dialect::vacuum(connection, change_log::TABLE).doing("vacuuming the change log")?;
                 }
@@ -59,6 +65,9 @@ pub(super) fn until_short(
             return Ok(Some(Refusal::GatesMeanwhile));
         }
         left = take::entries(connection, 100_000)?;
+        if let Some(entries) = worked_off {
+            tries.tell(&Progress::CaughtUp { round: number, entries, left });
+        }
         if left <= if number < PATIENCE { SHORT } else { BEARABLE } {
             return Ok(None);
         }
@@ -79,7 +88,9 @@ fn round(
         dialect::commit_unflushed(connection).doing("setting the limits of the transaction")?;
         let mut tally = tally.clone();
         tally.seen = run::hold(connection, run, Some(tally.seen))?;
-        let entries = tally.catch_up(connection, run, None, &work.options.probe)?;
+        let entries = work.options.interruptible(connection, |connection| {
+            tally.catch_up(connection, run, None, &work.options.probe)
+        })??;
         Ok((tally, entries.unwrap_or_default()))
     });
     done.map_err(|failed| match failed {

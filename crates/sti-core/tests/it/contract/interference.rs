@@ -13,8 +13,8 @@ use sti_core::probe::{Probe, Step};
 use sti_core::test_support::TestDatabase;
 
 use super::rig::{
-    columns_left, connector, drop_with, everything, nothing_is_left, once, once_at, options, planned, ready,
-    shut, try_drop,
+    columns_left, connector, drop_with, everything, nothing_is_left, on_retry, once, once_at, options,
+    planned, ready, shut, try_drop,
 };
 
 both_backends! {
@@ -107,7 +107,8 @@ fn a_drop_beside_one_that_archives_is_told_so() {
         let mut connection = connector(&url)().unwrap();
         let at_work = leftovers(&mut connection).unwrap().at_work();
         let mut told = vec![format!("at work: {at_work}")];
-        let second = rehearse(&mut connection, &options(), &mut |retry| told.push(retry.reason.clone()));
+        let second =
+            rehearse(&mut connection, &options(), &mut on_retry(|retry| told.push(retry.reason.clone())));
         told.push(match second {
             Ok(Rehearsal::Blocked(blocked)) => format!("blocked: {}", blocked.reason),
             other => format!("{other:?}"),

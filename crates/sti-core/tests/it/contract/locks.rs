@@ -10,7 +10,8 @@ use sti_core::test_support::postgres::{Binaries, Server, ServerOptions};
 use sti_core::test_support::{Session, TestDatabase, comes_to_wait, wait_until_it_waits};
 
 use super::rig::{
-    columns_left, connector, dropped, everything, once_at, open, options, planned, ready, recorder, try_drop,
+    columns_left, connector, dropped, everything, on_retry, once_at, open, options, planned, ready, recorder,
+    try_drop,
 };
 
 /// Everything that a drop has to wait for: a writer, a reader whose transaction stays open, and one of each on the
@@ -54,11 +55,12 @@ fn the_next_attempt_gets_what_the_first_did_not() {
     session.run("BEGIN; UPDATE projects_project SET name = 'held'");
     let digest = planned(&database, &options()).digest;
     let mut told: Vec<Retry> = Vec::new();
-    let mut retrying = |retry: &Retry| {
+    let mut retrying = on_retry(|retry: &Retry| {
         told.push(retry.clone());
         session.run("COMMIT");
-    };
+    });
     let outcome = execute(&mut connector(database.url()), &options(), &digest, &mut retrying).unwrap();
+    drop(retrying);
     assert!(matches!(&outcome, Outcome::Done(done) if done.attempts == 2), "{outcome:?}");
     let [Retry { attempt: 1, attempts: 2, holders, .. }] = &told[..] else { panic!("{told:?}") };
     assert_eq!(holders[0].application, "application");

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sti_core::contract::{
-    ContractError, DropOptions, DropPlan, Dropped, Gate, Outcome, Rehearsal, Verdict, execute, plan, rehearse,
+    ContractError, DropOptions, DropPlan, Dropped, Gate, Outcome, Progress, Rehearsal, Retry, Verdict,
+    execute, plan, rehearse,
 };
 use sti_core::db::{Access, AnyConnection, ConnectError, DatabaseUrl, connect};
 use sti_core::models::Kind::{School, SelfStudy};
@@ -129,6 +130,15 @@ pub(crate) fn try_drop(database: &TestDatabase, options: &DropOptions) -> Result
 
 pub(crate) fn drop_with(url: &str, options: &DropOptions, digest: &str) -> Result<Outcome, ContractError> {
     execute(&mut connector(url), options, digest, &mut |_| ())
+}
+
+/// Tells of the attempts that got no locks, and of nothing else.
+pub(crate) fn on_retry(mut told: impl FnMut(&Retry)) -> impl FnMut(&Progress) {
+    move |progress| {
+        if let Progress::Retry(retry) = progress {
+            told(retry);
+        }
+    }
 }
 
 /// Drops, and must.

@@ -1,5 +1,6 @@
 //! A verification that is ended before it has its answer claims nothing, and says why.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -53,6 +54,17 @@ fn the_time_limit_ends_it(database: &TestDatabase) {
     assert_eq!(doing.unwrap_or_default(), expected);
 }
 
+type Connect = Arc<dyn Fn() -> Result<AnyConnection, ConnectError> + Send + Sync>;
+
+fn another(database: &TestDatabase) -> Connect {
+    let url = DatabaseUrl::parse(database.url()).unwrap();
+    Arc::new(move || connect(&url, Access::Read, "another"))
+}
+
+fn never(why: &'static str) -> Connect {
+    Arc::new(move || panic!("{why}"))
+}
+
 fn the_time_limit_is_one_for_all_statements(database: &TestDatabase) {
     some_projects(database);
     let limit = Duration::from_secs(1);
@@ -73,10 +85,9 @@ fn the_time_limit_is_one_for_all_statements(database: &TestDatabase) {
 fn the_signal_ends_it(database: &TestDatabase) {
     some_projects(database);
     let signal = StopSignal::default();
-    let another = || Ok(open(database, Access::Read));
     let ask = |_| signal.stop();
     let options = VerifyOptions {
-        interrupt: Some(Interrupt { signal: signal.clone(), connect: &another }),
+        interrupt: Some(Interrupt { signal: signal.clone(), connect: another(database) }),
         progress: Some(&ask),
         ..VerifyOptions::default()
     };
@@ -100,11 +111,11 @@ fn the_signal_ends_the_handing_over_of_ids(database: &TestDatabase) {
     database.execute(&format!("BEGIN; {projects} COMMIT"));
     let signal = StopSignal::default();
     let mut sink = Ask(signal.clone(), 0);
-    let never = || -> Result<AnyConnection, ConnectError> { panic!("nobody but PostgreSQL needs it") };
-    let another = || if database.path().is_some() { never() } else { Ok(open(database, Access::Read)) };
+    let connect =
+        if database.path().is_some() { never("nobody but PostgreSQL needs it") } else { another(database) };
     let options = VerifyOptions {
         ids: Some(&mut sink),
-        interrupt: Some(Interrupt { signal, connect: &another }),
+        interrupt: Some(Interrupt { signal, connect }),
         ..VerifyOptions::default()
     };
     let (why, doing) = unfinished(verify(&mut open(database, Access::Read), options));
@@ -119,12 +130,12 @@ fn a_limit_and_a_signal_that_are_not_needed_change_nothing(database: &TestDataba
     let options = VerifyOptions { sample: 2, ids: Some(&mut plain), ..VerifyOptions::default() };
     let expected = verify(&mut connection, options).unwrap();
     let mut watched = Lines(Vec::new());
-    let another = || -> Result<AnyConnection, ConnectError> { panic!("there is nothing to cancel") };
+    let connect = never("there is nothing to cancel");
     let options = VerifyOptions {
         sample: 2,
         ids: Some(&mut watched),
         limit: Some(Duration::from_secs(3600)),
-        interrupt: Some(Interrupt { signal: StopSignal::default(), connect: &another }),
+        interrupt: Some(Interrupt { signal: StopSignal::default(), connect }),
         ..VerifyOptions::default()
     };
     assert_eq!(verify(&mut connection, options).unwrap(), expected);
@@ -190,8 +201,7 @@ fn the_signal_cancels_the_statement_on_the_server() {
     let database = TestDatabase::postgres();
     let waiting = Waiting::on(&database, "interrupted");
     let signal = StopSignal::default();
-    let another = || Ok(open(&database, Access::Read));
-    let interrupt = Some(Interrupt { signal: signal.clone(), connect: &another });
+    let interrupt = Some(Interrupt { signal: signal.clone(), connect: another(&database) });
     let options = VerifyOptions { interrupt, ..VerifyOptions::default() };
     let (why, doing) = waiting.verify(options, || signal.stop());
     assert_eq!((why, doing.as_deref()), (Unfinished::Asked, COMPARING));

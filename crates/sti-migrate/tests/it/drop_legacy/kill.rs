@@ -1,12 +1,15 @@
 //! `kill -9` in the middle of a drop: nothing is lost, nothing is left over, and the next command goes on. Before the
 //! first write there is nothing that a kill could leave behind but locks.
 
+mod catching_up;
+mod cleaning_up;
+
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
 use sti_core::test_support::{Session, TestDatabase};
 
-use crate::held::{Held, kill, kill_at_ddl, wait_until};
+use crate::held::{Held, kill, kill_at_ddl, wait_until_gone};
 
 use crate::rig::on;
 
@@ -51,8 +54,8 @@ fn start(database: &TestDatabase, digest: &str) -> Child {
     drop_legacy(database, &arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-const OUR_SESSIONS: &str = "pg_stat_activity WHERE application_name = 'sti-migrate drop-legacy' \
-                            AND datname = current_database()";
+/// The name of its sessions.
+const DROP: &str = "sti-migrate drop-legacy";
 
 fn kill_at(database: &TestDatabase, point: Point) {
     ready(database);
@@ -60,7 +63,7 @@ fn kill_at(database: &TestDatabase, point: Point) {
     let limits = ["--max-lock", "600s"];
     let plan = json(&mut drop_legacy(database, &limits), 0);
     let digest = plan["digest"].as_str().unwrap();
-    point.held().kill(database, "sti-migrate drop-legacy", || start(database, digest));
+    point.held().kill(database, DROP, || start(database, digest));
     let was_made = point == Point::Commit && database.backend_name() == "postgres";
     if !was_made {
         if database.backend_name() == "sqlite" {
@@ -133,7 +136,7 @@ fn while_dropping_the_columns() {
     let limits = ["--max-lock", "600s"];
     let plan = json(&mut drop_legacy(&database, &limits), 0);
     let digest = plan["digest"].as_str().unwrap();
-    kill_at_ddl(&database, "sti-migrate drop-legacy", "ALTER TABLE", || start(&database, digest));
+    kill_at_ddl(&database, DROP, "ALTER TABLE", || start(&database, digest));
     assert_eq!(state(&database), before);
     let execute = [&["--execute", "--confirm", digest], &limits[..]].concat();
     assert_eq!(json(&mut drop_legacy(&database, &execute), 0)["answer"], "commit");
@@ -155,7 +158,7 @@ fn while_trying_for_the_locks() {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.starts_with("attempt 2 of 1000: ")));
     kill(&mut child);
-    wait_until("the server has ended the session", || database.count(OUR_SESSIONS) == 0);
+    wait_until_gone(&database, DROP);
     // Nothing stands in the way of the application.
     let writer = Session::open(&database, "web");
     writer.run("UPDATE projects_project SET name = name");

@@ -7,7 +7,9 @@ use sti_core::probe::Step;
 use sti_core::test_support::Session;
 
 use super::oracle::{made, watched};
-use crate::contract::rig::{columns_left, connector, nothing_is_left, once_at, open, options, planned};
+use crate::contract::rig::{
+    columns_left, connector, nothing_is_left, on_retry, once_at, open, options, planned,
+};
 
 /// A row lock, an idle transaction that has read, one that has read another table.
 const HOLDERS: [&str; 3] = [
@@ -28,10 +30,9 @@ fn a_session_that_stays_is_named_and_what_is_left_goes_later() {
         let mut blocking = options();
         blocking.probe = once_at(Step::Begin, move || late.lock().unwrap().run(&format!("BEGIN; {sql}")));
         let mut told: Vec<Retry> = Vec::new();
-        let outcome = execute(&mut connector(database.url()), &blocking, &digest, &mut |retry: &Retry| {
-            told.push(retry.clone());
-        })
-        .unwrap();
+        let mut retrying = on_retry(|retry: &Retry| told.push(retry.clone()));
+        let outcome = execute(&mut connector(database.url()), &blocking, &digest, &mut retrying).unwrap();
+        drop(retrying);
         let Outcome::Blocked(Blocked { holders, attempts: 2, .. }) = outcome else {
             panic!("{sql}: {outcome:?}")
         };
@@ -69,12 +70,13 @@ fn sessions_that_read_all_the_time_are_left_alone() {
     let mut turn = 0;
     let mut options = options();
     options.attempts = 4;
-    let outcome = execute(&mut connector(database.url()), &options, &digest, &mut |_: &Retry| {
+    let mut retrying = on_retry(|_| {
         readers[1 - turn].run(read);
         readers[turn].run("COMMIT");
         turn = 1 - turn;
-    })
-    .unwrap();
+    });
+    let outcome = execute(&mut connector(database.url()), &options, &digest, &mut retrying).unwrap();
+    drop(retrying);
     let Outcome::Blocked(Blocked { attempts: 4, holders, .. }) = outcome else { panic!("{outcome:?}") };
     assert_eq!(holders.len(), 1, "{holders:?}");
     readers[turn].run("COMMIT");

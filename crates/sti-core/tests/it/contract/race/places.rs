@@ -9,7 +9,7 @@ use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
 
 use super::oracle::{made, refused, watched};
 use super::writers::{ALL, DUAL, Must, Writer};
-use crate::contract::rig::{drop_with, once_at, options, planned};
+use crate::contract::rig::{drop_with, on_retry, once_at, options, planned};
 use crate::verify::rig::id;
 
 /// Drops, while `writer` writes at `step`.
@@ -75,12 +75,13 @@ fn a_transaction_that_is_open_when_the_change_log_comes_is_waited_for() {
         id(1).hex()
     ));
     let mut waited = 0;
-    let mut commit = |_: &sti_core::contract::Retry| {
+    let mut commit = on_retry(|_| {
         waited += 1;
         session.run("COMMIT");
-    };
+    });
     let mut connector = crate::contract::rig::connector(database.url());
     let outcome = sti_core::contract::execute(&mut connector, &options(), &digest, &mut commit).unwrap();
+    drop(commit);
     assert_eq!(waited, 1);
     made(&database, &outcome, "an open transaction");
     assert_eq!(database.count("sti_legacy_archive WHERE teacher_name = 'late'"), 1);
