@@ -6,7 +6,7 @@ use sti_core::contract::Outcome;
 use sti_core::probe::{Sabotage, Step};
 
 use super::oracle::{lost, watched};
-use super::writers::{DUAL, LEGACY_ONLY, Writer};
+use super::writers::{ALL, Writer};
 use crate::contract::rig::{drop_with, once_at, options, planned};
 
 /// Drops with something taken out, while `writer` writes at `step`; gives what is lost.
@@ -26,7 +26,7 @@ fn lost_without(sabotage: Sabotage, step: Step, writer: Writer) -> Vec<String> {
 #[test]
 fn the_change_log() {
     for step in [Step::Archive, Step::CatchUp, Step::CatchUpLook, Step::Begin] {
-        for writer in [DUAL, LEGACY_ONLY] {
+        for writer in ALL {
             let lost = lost_without(Sabotage::ChangeLog, step, writer);
             assert!(!lost.is_empty(), "{} at {step:?}", writer.name);
         }
@@ -36,7 +36,7 @@ fn the_change_log() {
 /// The projects are looked at first and taken out of the log later: what was committed in between is taken unseen.
 #[test]
 fn the_second_statement() {
-    for writer in [DUAL, LEGACY_ONLY] {
+    for writer in ALL {
         let lost = lost_without(Sabotage::SecondLook, Step::CatchUpLook, writer);
         assert!(!lost.is_empty(), "{}", writer.name);
     }
@@ -46,7 +46,7 @@ fn the_second_statement() {
 #[test]
 fn the_locks() {
     for step in [Step::Write, Step::Drop] {
-        for writer in [DUAL, LEGACY_ONLY] {
+        for writer in ALL {
             let lost = lost_without(Sabotage::Lock, step, writer);
             assert!(!lost.is_empty(), "{} at {step:?}", writer.name);
         }
