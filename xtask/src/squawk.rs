@@ -12,7 +12,7 @@ use crate::tidy::tree;
 /// The newest when its rules were last gone through; a newer one may have more.
 const VERSION: &str = "2.70.0";
 
-/// Read the PostgreSQL migrations, and the statements of the sync triggers, with squawk (squawkhq.com).
+/// Read the PostgreSQL migrations, and the statements of all triggers that code makes, with squawk (squawkhq.com).
 ///
 /// `.squawk.toml` says which rules do not hold here, and why. squawk does not look into `DO` blocks, so their
 /// statements are given to it apart. It is installed with pip into a virtual environment below the target folder.
@@ -53,14 +53,22 @@ fn migrations(root: &Path) -> Result<Vec<String>, Failure> {
     Ok(tree::files(&folder)?.iter().filter(|file| ours(file)).map(|file| tree::shown(root, file)).collect())
 }
 
-/// The snapshots of SQL that is put together for the schema that is there: all that come, and not those that take away.
+/// Where the snapshots are of SQL that is put together for the schema that is there.
+const MADE_BY_CODE: [&str; 3] =
+    ["sync/snapshots", "contract/change_log/snapshots", "contract/restore/snapshots"];
+
+/// The snapshots of what code makes for PostgreSQL: all that come, and not those that take away.
 fn made_by_code(root: &Path) -> Result<Vec<String>, Failure> {
-    let folder = root.join("crates/sti-core/src/sync/snapshots");
     let comes = |file: &&PathBuf| {
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        name.ends_with(".snap") && !name.contains("removal")
+        name.ends_with(".snap") && !name.contains("removal") && !name.contains("sqlite")
     };
-    Ok(tree::files(&folder)?.iter().filter(comes).map(|file| tree::shown(root, file)).collect())
+    let mut found = Vec::new();
+    for folder in MADE_BY_CODE {
+        let files = tree::files(&root.join("crates/sti-core/src").join(folder))?;
+        found.extend(files.iter().filter(comes).map(|file| tree::shown(root, file)));
+    }
+    Ok(found)
 }
 
 /// What a snapshot holds, behind its header.
@@ -168,13 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn the_statements_of_the_sync_triggers_are_found() {
+    fn the_statements_of_the_triggers_are_found() {
         let root = workspace();
         let found = made_by_code(&root).unwrap();
-        assert_eq!(found.len(), 3, "{found:?}");
+        for (folder, files) in MADE_BY_CODE.into_iter().zip([3, 1, 1]) {
+            let of_folder = found.iter().filter(|file| file.contains(folder)).count();
+            assert_eq!(of_folder, files, "{folder}: {found:?}");
+        }
         for file in found {
             let text = fs::read_to_string(root.join(&file)).unwrap();
-            assert!(snapshot(&text).starts_with("CREATE OR REPLACE FUNCTION"), "{file}");
+            assert!(snapshot(&text).contains("\nCREATE TRIGGER"), "{file}");
         }
     }
 

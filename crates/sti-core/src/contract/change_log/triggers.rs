@@ -1,4 +1,5 @@
-//! The triggers that write the change log. PostgreSQL only.
+//! The triggers that write the change log. PostgreSQL only. What is made for the tables as our migrations make them is in
+//! `snapshots/`, to be read.
 //!
 //! An application's role owns none of our tables and must go on writing: the functions work with their owner's rights
 //! and therefore name every schema. They fire for replication roles, too (`ENABLE ALWAYS`).
@@ -85,10 +86,7 @@ pub(in crate::contract) fn functions_are_there(connection: &mut AnyConnection) -
 pub(in crate::contract) fn make_functions(connection: &mut AnyConnection) -> Result<(), DbError> {
     let schema = catalog::place(connection, PARENT)?.schema;
     let log = catalog::place(connection, TABLE)?.name;
-    let script = format!("{}{}", function(&schema, FUNCTIONS[0], &project_body(&log)), {
-        function(&schema, FUNCTIONS[1], &subtype_body(&log))
-    });
-    connection.batch_execute(&script).doing("making the functions of the change log")
+    connection.batch_execute(&functions(&schema, &log)).doing("making the functions of the change log")
 }
 
 /// Makes the functions do nothing, which takes no lock on a table.
@@ -102,20 +100,7 @@ pub(in crate::contract) fn silence(connection: &mut AnyConnection) -> Result<(),
 pub(in crate::contract) fn install(connection: &mut AnyConnection, table: &str) -> Result<(), DbError> {
     let schema = catalog::place(connection, PARENT)?.schema;
     let place = catalog::place(connection, table)?.name;
-    let kind = Kind::ALL.into_iter().find(|kind| kind.table() == table);
-    let (function, written) = match kind {
-        None => (FUNCTIONS[0], "project"),
-        Some(kind) => (FUNCTIONS[1], kind.as_str()),
-    };
-    let [row, truncate] = TRIGGERS;
-    let script = format!(
-        "{}CREATE TRIGGER {row} AFTER INSERT OR UPDATE OR DELETE ON {place} \
-            FOR EACH ROW EXECUTE FUNCTION {schema}.{function}('{written}');\n\
-         CREATE TRIGGER {truncate} AFTER TRUNCATE ON {place} \
-            FOR EACH STATEMENT EXECUTE FUNCTION {schema}.{function}('{written}');\n\
-         ALTER TABLE {place} ENABLE ALWAYS TRIGGER {row}, ENABLE ALWAYS TRIGGER {truncate};\n",
-        removal(&place)
-    );
+    let script = creation(&schema, &place, table);
     connection.batch_execute(&script).doing(format!("making the change log's triggers on {table}"))
 }
 
@@ -132,6 +117,30 @@ pub(in crate::contract) fn remove_functions(connection: &mut AnyConnection) -> R
     let schema = catalog::place(connection, PARENT)?.schema;
     let script = FUNCTIONS.map(|name| format!("DROP FUNCTION IF EXISTS {schema}.{name}();\n")).concat();
     connection.batch_execute(&script).doing("taking away the functions of the change log")
+}
+
+fn functions(schema: &str, log: &str) -> String {
+    let [project, subtype] = FUNCTIONS;
+    let subtype = function(schema, subtype, &subtype_body(log));
+    function(schema, project, &project_body(log)) + &subtype
+}
+
+/// The triggers of `table`, which is at `place`.
+fn creation(schema: &str, place: &str, table: &str) -> String {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.table() == table);
+    let (function, written) = match kind {
+        None => (FUNCTIONS[0], "project"),
+        Some(kind) => (FUNCTIONS[1], kind.as_str()),
+    };
+    let [row, truncate] = TRIGGERS;
+    format!(
+        "{}CREATE TRIGGER {row} AFTER INSERT OR UPDATE OR DELETE ON {place} \
+            FOR EACH ROW EXECUTE FUNCTION {schema}.{function}('{written}');\n\
+         CREATE TRIGGER {truncate} AFTER TRUNCATE ON {place} \
+            FOR EACH STATEMENT EXECUTE FUNCTION {schema}.{function}('{written}');\n\
+         ALTER TABLE {place} ENABLE ALWAYS TRIGGER {row}, ENABLE ALWAYS TRIGGER {truncate};\n",
+        removal(place)
+    )
 }
 
 fn removal(place: &str) -> String {
@@ -200,4 +209,21 @@ fn subtype_body(log: &str) -> String {
 /// Whether a function that depends on the legacy columns is one of these.
 pub(in crate::contract) fn is_ours(name: &str) -> bool {
     FUNCTIONS.iter().any(|function| name.ends_with(&format!(".{function}()")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_made() {
+        let triggers = TABLES.map(|table| creation("public", &format!("public.{table}"), table));
+        let script = format!("{}\n{}", functions("public", "public.sti_change_log"), triggers.join("\n"));
+        insta::assert_snapshot!("all", script);
+    }
+
+    #[test]
+    fn all_that_is_taken_away() {
+        insta::assert_snapshot!("removal", TABLES.map(|table| removal(&format!("public.{table}"))).concat());
+    }
 }

@@ -1,5 +1,6 @@
 //! The triggers that keep the legacy columns level with the subtype rows while the columns are coming back: a service
-//! that has not noticed them yet writes the subtype row alone.
+//! that has not noticed them yet writes the subtype row alone. What is made for the tables as our migrations make them
+//! is in `snapshots/`, to be read.
 //!
 //! What one writes is one project's, and what it writes is what the subtype row says now. So the parent row is locked
 //! before it is compared: without the lock a statement passes over a row that looks level in its snapshot while a
@@ -92,7 +93,7 @@ pub(in crate::contract) fn install(connection: &mut AnyConnection) -> Result<(),
     remove(connection)?;
     let places = Places::find(connection)?;
     let trace = match dialect::backend(connection) {
-        Backend::Postgres => format!("CREATE SEQUENCE {}", places.trace()),
+        Backend::Postgres => places.postgres_trace(),
         Backend::Sqlite => format!(
             "CREATE TABLE {LEVELLED} (id integer PRIMARY KEY CHECK (id = 1), at datetime); \
              INSERT INTO {LEVELLED} (id) VALUES (1)"
@@ -173,6 +174,10 @@ impl Places {
 
     fn trace(&self) -> String {
         format!("{}.{LEVELLED}", self.parent.schema)
+    }
+
+    fn postgres_trace(&self) -> String {
+        format!("CREATE SEQUENCE {};\n", self.trace())
     }
 
     fn postgres_removal(&self, kind: Kind) -> String {
@@ -278,4 +283,29 @@ fn sqlite(kind: Kind, event: &str) -> String {
         sqlite_name(kind, event),
         kind.table()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> Places {
+        let place = |table: &str| catalog::Place { schema: "public".into(), name: format!("public.{table}") };
+        Places { parent: place(PARENT), tables: Kind::ALL.map(|kind| place(kind.table())) }
+    }
+
+    #[test]
+    fn all_that_is_made() {
+        let places = places();
+        let triggers = Kind::ALL.map(|kind| places.postgres(kind));
+        insta::assert_snapshot!("postgres", format!("{}\n{}", places.postgres_trace(), triggers.join("\n")));
+        let triggers = Kind::ALL.map(|kind| SQLITE_EVENTS.map(|event| sqlite(kind, event)).concat());
+        insta::assert_snapshot!("sqlite", triggers.join("\n"));
+    }
+
+    #[test]
+    fn all_that_is_taken_away() {
+        let places = places();
+        insta::assert_snapshot!("removal", Kind::ALL.map(|kind| places.postgres_removal(kind)).concat());
+    }
 }
