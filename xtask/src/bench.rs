@@ -1,11 +1,14 @@
 //! `cargo xtask bench`: the engines against what the databases themselves can do.
 
 mod backfill;
+mod commands;
 mod drop;
 mod figures;
 mod place;
 mod process;
+mod restore;
 mod verify;
+mod writers;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,6 +32,7 @@ enum Bench {
     Backfill(backfill::Options),
     Verify(verify::Options),
     Drop(drop::Options),
+    Restore(restore::Options),
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
@@ -36,6 +40,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         Bench::Backfill(options) => backfill::run(options),
         Bench::Verify(options) => verify::run(options),
         Bench::Drop(options) => drop::run(options),
+        Bench::Restore(options) => restore::run(options),
     }
 }
 

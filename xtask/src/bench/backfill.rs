@@ -11,14 +11,15 @@ use sti_core::db::Backend;
 use self::contender::Contender;
 use super::build;
 use super::figures::{Bar, Series, print_table, save};
-use super::place::{Place, Sample};
+use super::place::{Place, Sample, Setting};
 use crate::failure::{Failure, Outcome};
 
 /// Measure the backfill.
 ///
 /// In turns, each on a fresh copy of one sample: `sti backfill` with 1, 2 and 4 workers (1 on SQLite), its dry run, one
-/// raw INSERT … SELECT per subtype table as the database's limit, and row by row through diesel. Then the same backfill
-/// on a tenth of the rows. The server is one of its own with the settings that PostgreSQL comes with.
+/// raw INSERT … SELECT per subtype table as the database's limit, and row by row through diesel. Then the backfill and
+/// the raw statements on a tenth of the rows. The server is one of its own with the settings that PostgreSQL comes with,
+/// unless others are given.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How many projects.
@@ -30,6 +31,9 @@ pub(crate) struct Options {
     /// One backend instead of both.
     #[arg(long, value_name = "BACKEND", value_parser = ["postgres", "sqlite"])]
     only: Option<String>,
+    /// A setting of the PostgreSQL server, such as shared_buffers=1GB: shows what a figure depends on.
+    #[arg(long = "server-setting", value_name = "NAME=VALUE")]
+    server_settings: Vec<Setting>,
     /// What every `sti backfill` gets besides, such as --chunk=5000.
     #[arg(last = true)]
     backfill: Vec<String>,
@@ -50,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
 /// Whether every bar of this backend was reached.
 fn measure(options: &Options, name: &str, backend: Backend) -> Result<bool, Failure> {
     println!("\n{backend}: {} projects, {} turns", options.projects, options.turns);
-    let place = Place::start(backend)?;
+    let place = Place::start_with(backend, &options.server_settings)?;
     let full = place.sample(options.projects)?;
     let tenth = place.sample((options.projects / 10).max(1))?;
     // One writer has all of a SQLite file.
@@ -60,7 +64,7 @@ fn measure(options: &Options, name: &str, backend: Backend) -> Result<bool, Fail
     contenders.extend(workers.iter().map(|&workers| Contender::Backfill { workers }));
     contenders.extend([Contender::DryRun, Contender::RowByRow]);
     let mut series = in_turns(options, &full, &contenders)?;
-    let mut small = in_turns(options, &tenth, &[Contender::Backfill { workers: 1 }])?;
+    let mut small = in_turns(options, &tenth, &[Contender::Backfill { workers: 1 }, Contender::Raw])?;
     small.iter_mut().for_each(|series| series.name = format!("{}, {} projects", series.name, tenth.projects));
 
     let of = |contender: Contender| {
@@ -82,6 +86,7 @@ fn measure(options: &Options, name: &str, backend: Backend) -> Result<bool, Fail
     let dry = of(Contender::DryRun)?;
     bars.push(Bar::at_least("dry run, times as fast as the live run", 3.0, one.seconds() / dry.seconds()));
     bars.push(Bar::at_most("time at ten times the rows", 10.5, one.seconds() / small[0].seconds()));
+    let raw_growth = raw.seconds() / small[1].seconds();
     let peak = series.iter().filter(|series| series.name.starts_with("sti ")).filter_map(Series::peak_mib);
     bars.push(Bar::at_most("peak resident memory, MiB", 64.0, peak.fold(f64::NAN, f64::max)));
 
@@ -90,12 +95,15 @@ fn measure(options: &Options, name: &str, backend: Backend) -> Result<bool, Fail
     print_table(&["", "seconds", "from-to", "rows/s", "to raw", "peak MiB"], &rows);
     println!();
     bars.iter().for_each(|bar| println!("  {}", bar.line()));
+    println!("           raw itself takes {raw_growth:.2} times the time at ten times the rows");
     let reached = bars.iter().all(Bar::is_reached);
     let about = json!({
         "backend": name,
         "projects": options.projects,
         "turns": options.turns,
         "arguments": options.backfill,
+        "server_settings": options.server_settings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "raw_at_ten_times_the_rows": raw_growth,
     });
     series.extend(small);
     println!("\nsaved in {}", save(&format!("backfill-{name}"), &about, &series, &bars)?.display());

@@ -1,18 +1,15 @@
 //! `cargo xtask bench drop`: how long writers stall while the legacy columns are dropped.
 
-mod commands;
-mod writers;
-
 use std::process::ExitCode;
 
 use serde_json::json;
 use sti_core::db::Backend;
 
-use self::commands::{Commands, Done};
-use self::writers::{Seen, Writers};
+use super::commands::{Commands, Done};
 use super::figures::{Bar, Series, print_table, save};
 use super::place::{Place, Sample};
 use super::process::Measured;
+use super::writers::{Seen, Writers};
 use crate::failure::{Failure, Outcome};
 
 /// The longest stall that a writer may see, in seconds.

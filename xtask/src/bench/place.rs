@@ -15,9 +15,31 @@ use crate::sample;
 /// The seed of every sample.
 const SEED: u64 = 1;
 
+/// A setting of the server that is not as PostgreSQL comes with it.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    name: String,
+    value: String,
+}
+
+impl std::str::FromStr for Setting {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, as in shared_buffers=1GB")?;
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.name, self.value)
+    }
+}
+
 /// A place that is gone when dropped.
 pub(super) enum Place {
-    /// A server with the settings that PostgreSQL comes with, its data on a disk.
+    /// A server with the settings that PostgreSQL comes with, but for those that were given; its data is on a disk.
     Postgres(Server),
     /// A folder for files.
     Sqlite(TempDir),
@@ -25,12 +47,22 @@ pub(super) enum Place {
 
 impl Place {
     pub(super) fn start(backend: Backend) -> Result<Self, Failure> {
+        Self::start_with(backend, &[])
+    }
+
+    /// The same with some settings of the server; a file of SQLite has none.
+    pub(super) fn start_with(backend: Backend, settings: &[Setting]) -> Result<Self, Failure> {
         match backend {
             Backend::Postgres => {
                 let binaries =
                     Binaries::from_environment().map_err(|error| Failure::new(error.to_string()))?;
-                let server = Server::start(&binaries, &ServerOptions::new().as_installed());
-                server.map(Self::Postgres).map_err(Failure::during("start a PostgreSQL server"))
+                let installed = ServerOptions::new().as_installed();
+                let options = settings
+                    .iter()
+                    .fold(installed, |options, setting| options.setting(&setting.name, &setting.value));
+                Server::start(&binaries, &options)
+                    .map(Self::Postgres)
+                    .map_err(Failure::during("start a PostgreSQL server"))
             }
             Backend::Sqlite => {
                 let folder = TempDir::with_prefix("sti-bench-");

@@ -1,4 +1,4 @@
-//! The binaries that make a sample ready and drop its columns.
+//! The binaries that make a sample ready, drop its columns and bring them back.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::process::{Measured, measure};
 use crate::failure::{Failure, workspace};
 
 /// The longest that one drop may take.
@@ -55,7 +56,7 @@ impl Commands {
         let arguments = ["backfill", "--include-drafts", "--workers", "2"];
         // Exit code 1: rows of unknown type are no error here.
         let _ = output(&mut self.command("sti", &arguments, url))?;
-        super::super::place::execute(url, "VACUUM ANALYZE")
+        super::place::execute(url, "VACUUM ANALYZE")
     }
 
     /// The plan, with a waiver for what only the archive keeps.
@@ -87,6 +88,23 @@ impl Commands {
         }
         let figure = |name: &str| done[name].as_i64().unwrap_or(-1);
         Ok(Done { seconds: took.as_secs_f64(), held_ms: figure("held_ms"), attempts: figure("attempts") })
+    }
+
+    /// Brings the columns back.
+    pub(super) fn restore(&self, url: &str) -> Result<Measured, Failure> {
+        measure(self.command("sti-migrate", &["restore-legacy"], url).arg("--attempts=100"))
+    }
+
+    /// Takes the triggers away that came with the columns.
+    pub(super) fn finish(&self, url: &str) -> Result<Measured, Failure> {
+        measure(self.command("sti-migrate", &["restore-legacy", "--finish"], url).arg("--attempts=100"))
+    }
+
+    /// Empties the subtype tables.
+    pub(super) fn back_out(&self, url: &str) -> Result<Measured, Failure> {
+        let plan = self.json(&["back-out"], url)?;
+        let digest = plan["digest"].as_str().unwrap_or_default();
+        measure(&mut self.command("sti-migrate", &["back-out", "--execute", "--confirm", digest], url))
     }
 
     fn json(&self, arguments: &[&str], url: &str) -> Result<Value, Failure> {
