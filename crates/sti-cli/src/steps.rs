@@ -29,15 +29,18 @@ pub struct Steps {
     ticker: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
+/// What is said when somebody has asked for a stop, where nothing more is to be said of it.
+pub const ASKED: &str = "asked to stop; another signal leaves at once";
+
 impl Steps {
-    /// Begins to count the time. `terminal`: whether stderr is one. When `stop` is set, it says so.
+    /// Begins to count the time. `terminal`: whether stderr is one. When `stop` is set, it says `words`.
     #[must_use]
-    pub fn begin(terminal: bool, stop: StopSignal) -> Self {
+    pub fn begin(terminal: bool, stop: StopSignal, words: &'static str) -> Self {
         let bar = (terminal && !stderr::is_log()).then(spinner);
         stderr::hold_bar(bar.clone());
         let step = Arc::<Mutex<String>>::default();
         let (end, ended) = mpsc::channel();
-        let mut lines = Lines { begun: Instant::now(), next: FIRST, stop, asked: false };
+        let mut lines = Lines { begun: Instant::now(), next: FIRST, stop, words, asked: false };
         let (told, spinning) = (Arc::clone(&step), bar.is_some());
         let ticker = std::thread::Builder::new().name("progress".to_owned()).spawn(move || {
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
@@ -89,6 +92,7 @@ struct Lines {
     begun: Instant,
     next: Duration,
     stop: StopSignal,
+    words: &'static str,
     asked: bool,
 }
 
@@ -105,7 +109,7 @@ impl Lines {
     fn asked(&mut self) -> Option<String> {
         let now = self.stop.is_set() && !self.asked;
         self.asked |= now;
-        now.then(|| "asked to stop; another signal leaves at once".to_owned())
+        now.then(|| self.words.to_owned())
     }
 }
 
@@ -114,7 +118,7 @@ mod tests {
     use super::*;
 
     fn lines() -> Lines {
-        Lines { begun: Instant::now(), next: FIRST, stop: StopSignal::default(), asked: false }
+        Lines { begun: Instant::now(), next: FIRST, stop: StopSignal::default(), words: ASKED, asked: false }
     }
 
     #[test]

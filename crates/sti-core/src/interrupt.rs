@@ -1,6 +1,6 @@
 //! How long work is asked to stop: a signal, and a second connection that cancels the statement that runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::backfill::StopSignal;
@@ -26,46 +26,72 @@ impl std::fmt::Debug for Interrupt {
 /// How often the signal is looked at, and how often a statement is cancelled until it is.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The rest after a connection that was not to be had.
+const NO_CONNECTION: Duration = Duration::from_secs(1);
+
 /// Does `work` in the transaction of `canceller`, whose statements are cancelled as soon as the signal is set, until it
-/// comes back.
+/// comes back. Without a thread or a connection for that the statement runs on, and the signal is seen behind it.
 pub(crate) fn interruptible<T>(
     canceller: Option<Canceller>,
     interrupt: Option<&Interrupt>,
     work: impl FnOnce() -> T,
 ) -> T {
     let (Some(canceller), Some(interrupt)) = (canceller, interrupt) else { return work() };
-    let done = StopSignal::default();
-    std::thread::scope(|scope| {
-        scope.spawn(|| cancel_when_asked(canceller, interrupt, &done));
-        let ended = Ended(&done);
-        let worked = work();
-        drop(ended);
-        worked
-    })
+    let ended = Ended::default();
+    let (interrupt, told) = (interrupt.clone(), Ended(Arc::clone(&ended.0)));
+    let cancelling = move || cancel_when_asked(canceller, &interrupt, &told);
+    // Nobody waits for it: it may be on its way to a connection, which a pooler has only when this transaction is over.
+    let _ = std::thread::Builder::new().name("cancel".to_owned()).spawn(cancelling);
+    let ending = Ending(&ended);
+    let worked = work();
+    drop(ending);
+    worked
 }
 
-/// Tells that the work has ended, also if it panics: the scope waits for the thread.
-struct Ended<'d>(&'d StopSignal);
+/// Whether the work has come back.
+#[derive(Default)]
+struct Ended(Arc<(Mutex<bool>, Condvar)>);
 
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.0.stop();
+impl Ended {
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for it, at most for so long; gives whether it has.
+    fn within(&self, time: Duration) -> bool {
+        let waited = self.0.1.wait_timeout_while(self.lock(), time, |ended| !*ended);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
-/// A cancellation that comes between two statements ends nothing, so it is repeated until the work has ended. Without
-/// a connection the statement runs on, and the signal is seen behind it.
-fn cancel_when_asked(canceller: Canceller, interrupt: &Interrupt, done: &StopSignal) {
+/// Tells that the work has come back, also if it panics. While a cancellation is being sent it waits for that: none comes
+/// later.
+struct Ending<'e>(&'e Ended);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = true;
+        self.0.0.1.notify_all();
+    }
+}
+
+/// A cancellation that comes between two statements ends nothing, so it is repeated until the work has ended.
+fn cancel_when_asked(canceller: Canceller, interrupt: &Interrupt, ended: &Ended) {
     let mut connection = None;
-    while !done.is_set() {
-        if interrupt.signal.is_set() {
-            connection = connection.or_else(|| (interrupt.connect)().ok());
-            if let Some(open) = &mut connection
-                && canceller.cancel(open).is_err()
-            {
-                connection = None;
-            }
+    let mut rest = LOOK;
+    while !ended.within(rest) {
+        rest = LOOK;
+        if !interrupt.signal.is_set() {
+            continue;
         }
-        done.rest(LOOK);
+        connection = connection.or_else(|| (interrupt.connect)().ok());
+        let Some(open) = &mut connection else {
+            rest = NO_CONNECTION;
+            continue;
+        };
+        let has_ended = ended.lock();
+        if !*has_ended && canceller.cancel(open).is_err() {
+            connection = None;
+        }
     }
 }

@@ -6,9 +6,10 @@ mod words;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use sti_cli::signals::Listener;
 use sti_cli::stderr::say;
-use sti_cli::steps::Steps;
-use sti_cli::{Answer, Exit, Failure, Report as _, number, signals};
+use sti_cli::steps::{ASKED, Steps};
+use sti_cli::{Answer, Exit, Failure, Report as _, number};
 use sti_core::backfill::StopSignal;
 use sti_core::db::Access;
 use sti_core::sync;
@@ -21,10 +22,10 @@ use crate::ids_out::IdsOut;
 pub(crate) fn run(arguments: &Arguments) -> Answer {
     let target = arguments.common.database.resolve("sti-verify")?;
     let stop = StopSignal::default();
-    signals::stop_on_interrupt(&stop)?;
+    let _listener = Listener::start(&stop, Exit::Stopped)?;
     let mut connection = target.connect(Access::Read)?;
     let mut ids_out = arguments.ids_out.as_deref().map(IdsOut::create).transpose()?;
-    let steps = Steps::begin(std::io::stderr().is_terminal(), stop.clone());
+    let steps = Steps::begin(std::io::stderr().is_terminal(), stop.clone(), ASKED);
     let options = VerifyOptions {
         sample: arguments.sample,
         ids: ids_out.as_mut().map(|out| out as &mut dyn FindingSink),
@@ -43,8 +44,12 @@ pub(crate) fn run(arguments: &Arguments) -> Answer {
     ids_out.map(IdsOut::finish).transpose()?;
     let report = CheckReport::new(target.url.to_string(), &verified, arguments.ids_out.as_deref());
     report.print(arguments.common.format)?;
-    if let Some(remark) = sync::look(&mut connection)?.remark() {
-        say(remark);
+    // It has its verdict; who else keeps the rows right is a remark.
+    match sync::look(&mut connection) {
+        Ok(sync) => sync.remark().into_iter().for_each(say),
+        Err(error) => {
+            say(format_args!("whether there are triggers of `sti-migrate sync` was not to be had: {error}"));
+        }
     }
     Ok(if verified.is_clean() { Exit::Done } else { Exit::Negative })
 }

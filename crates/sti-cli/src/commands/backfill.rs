@@ -10,7 +10,8 @@ use std::time::Duration;
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::duration::duration;
 use sti_cli::logs::LogObserver;
-use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, flag, progress, signals};
+use sti_cli::signals::Listener;
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, flag, progress};
 use sti_core::backfill::{
     Backfill, BackfillConfig, BackfillError, ChunkSize, ChunkTime, Ending, ErrorRate, Owner, Pace, Scope,
     Sizing, ThrottleConfig, Window, dry_run,
@@ -128,7 +129,7 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     config.max_error_rate = options.max_error_rate;
     config.restart = options.restart;
     config.throttle = ThrottleConfig { max_lag: options.max_lag, window: options.window, pace: options.pace };
-    signals::stop_on_interrupt(&config.stop)?;
+    let _listener = Listener::start(&config.stop, Exit::Stopped)?;
     // Opened once before anything else, so that a wrong URL is told at once.
     drop(target.connect(Access::Write)?);
     let gate = options.gate.watch();

@@ -9,8 +9,9 @@ use sti_cli::answer::EXIT_CODES;
 use sti_cli::duration::duration;
 use sti_cli::gate::{Reading, Trigger, ask};
 use sti_cli::prometheus::Prometheus;
+use sti_cli::signals::Listener;
 use sti_cli::stderr::{say, warn};
-use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, http, signals};
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, http};
 use sti_core::backfill::StopSignal;
 
 use self::pause::Pause;
@@ -96,7 +97,7 @@ fn rest(stop: &StopSignal, time: Duration) {
 /// Asks until the answer is stop, and gives all of that moment; `None` after an interrupt.
 fn watch(options: &Options, ask: impl Fn() -> Result<Asked, Failure>) -> Result<Option<Asked>, Failure> {
     let stop = StopSignal::default();
-    signals::stop_on_interrupt(&stop)?;
+    let _listener = Listener::start(&stop, Exit::Stopped)?;
     let mut failed = 0;
     let mut told = false;
     while !stop.is_set() {

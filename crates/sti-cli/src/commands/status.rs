@@ -6,8 +6,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use sti_cli::answer::EXIT_CODES;
+use sti_cli::signals::Listener;
 use sti_cli::stderr::warn;
-use sti_cli::{Answer, Common, Exit, Report as _, signals};
+use sti_cli::{Answer, Common, Exit, Report as _};
 use sti_core::backfill::StopSignal;
 use sti_core::backfill::status::{Condition, Status, StatusReader};
 use sti_core::db::Access;
@@ -38,7 +39,7 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
         return Ok(exit(&status));
     };
     let stop = StopSignal::default();
-    signals::stop_on_interrupt(&stop)?;
+    let _listener = Listener::start(&stop, Exit::Stopped)?;
     let mut status = status;
     loop {
         clear_screen();

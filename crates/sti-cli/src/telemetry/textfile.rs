@@ -44,3 +44,26 @@ impl Textfile {
         format!("cannot write the metrics file {}: {error}", self.path.display())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read as _;
+
+    use super::*;
+
+    /// The collector may be in the middle of a file when the next one comes.
+    #[test]
+    fn whoever_reads_the_old_file_reads_all_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sti.prom");
+        let textfile = Textfile::create(&path).unwrap();
+        textfile.write("old 1\n").unwrap();
+        let mut collector = fs::File::open(&path).unwrap();
+        textfile.write("new").unwrap();
+        let mut read = String::new();
+        collector.read_to_string(&mut read).unwrap();
+        assert_eq!((read.as_str(), fs::read_to_string(&path).unwrap().as_str()), ("old 1\n", "new"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else lies about");
+    }
+}

@@ -26,7 +26,7 @@ use super::progress::Progress;
 use crate::db::dialect;
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, DbError, Failed, Fault};
-use crate::expand::{Retry, TABLES};
+use crate::expand::TABLES;
 use crate::probe::Step;
 
 use begin::Began;
@@ -73,27 +73,11 @@ pub(super) fn make(
     };
     if !settled {
         options.probe.at(Step::CleanUp);
-        clean_up(connection, options, run, tell);
+        // What this cannot take away the next command will. What became of the drop is what must be told.
+        let _ = leftovers::clear(connection, options, run, tell);
     }
     let ended = ended.map_err(|error| options.judge(error))?;
     Ok((ended, attempts))
-}
-
-/// What this cannot take away the next command will. What became of the drop is what must be told.
-fn clean_up(
-    connection: &mut AnyConnection,
-    options: &DropOptions,
-    run: Option<i64>,
-    tell: &mut dyn FnMut(&Progress),
-) {
-    tell(&Progress::CleaningUp);
-    let mut retrying = |retry: &Retry| tell(&Progress::Retry(retry.clone()));
-    let cleared = leftovers::clear(connection, options, run, &mut retrying);
-    // The cancellation that has ended the work may come a moment too late for it.
-    let cancelled = |error: &ContractError| error.as_db_error().map(DbError::fault) == Some(Fault::Cancelled);
-    if cleared.is_err_and(|error| cancelled(&error)) {
-        let _ = leftovers::clear(connection, options, run, &mut retrying);
-    }
 }
 
 fn with_change_log(

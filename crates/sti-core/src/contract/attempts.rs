@@ -90,7 +90,8 @@ impl<'a> Tries<'a> {
     ) -> Option<Blocked> {
         let (number, attempts) = (self.number, self.options.attempts.max(1));
         if number == attempts {
-            return Some(Blocked { plan: Box::new(plan.clone()), attempts, holders, reason });
+            let plan = Box::new(plan.clone());
+            return Some(Blocked { plan, attempts, holders, reason, by_another_drop: false });
         }
         let rest = retry::rest(number);
         self.tell(&Progress::Retry(Retry { attempt: number, attempts, reason, holders, rest }));

@@ -24,9 +24,9 @@ pub enum ContractError {
          nothing was dropped; `sti-migrate status` shows what is under way"
     )]
     Overtaken,
-    /// It was asked to stop ([`DropOptions::interrupt`](super::DropOptions::interrupt)), before it had the locks of the drop. What it had made ahead of them is taken
-    /// away, as far as nobody stood in the way.
-    #[error("asked to stop: nothing was dropped")]
+    /// It was asked to stop ([`DropOptions::interrupt`](super::DropOptions::interrupt)), and has dropped nothing. What it had made ahead of its locks is taken
+    /// away, as far as that could be done.
+    #[error("stopped, as asked: this command has dropped nothing")]
     Stopped,
     /// Under the locks something came out otherwise than it must: a bug, or an event trigger. Rolled back.
     #[error("rolled back, nothing was changed: expected {expected}, found {found} (please report it)")]

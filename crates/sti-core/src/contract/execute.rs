@@ -18,7 +18,6 @@ use super::progress::Progress;
 use crate::db::dialect;
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, ConnectError, Fault, read_snapshot, retry};
-use crate::expand::Retry;
 
 /// How often it is tried to take away what a drop has left whose connection was lost, with rests in between.
 const LAST_TRIES: u32 = 10;
@@ -107,12 +106,15 @@ pub fn execute(
         }),
         (Ended::Refused(plan, why), _) => Outcome::Refused { plan, why },
         (Ended::Blocked(blocked), _) => Outcome::Blocked(blocked),
-        (Ended::Lost { source, at_commit: None }, _) => not_done(connector, options, source.to_string()),
+        (Ended::Lost { source, at_commit: None }, _) => {
+            not_done(connector, options, source.to_string(), tell)
+        }
         (Ended::Lost { source, at_commit: Some(event) }, attempts) => {
             let reason = source.to_string();
+            tell(&Progress::Asking);
             match confirm(connector, &event) {
                 Seen::Done(event) => Outcome::Done(on_record(&event, Answer::Catalogue, attempts)),
-                Seen::NotDone => not_done(connector, options, reason),
+                Seen::NotDone => not_done(connector, options, reason, tell),
                 Seen::Unclear(seen) => Outcome::Unknown { event: event.id, reason, seen },
             }
         }
@@ -125,12 +127,13 @@ fn not_done(
     connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     options: &DropOptions,
     reason: String,
+    tell: &mut dyn FnMut(&Progress),
 ) -> Outcome {
     if let Ok(mut connection) = connector() {
         let mut number = 0;
         // The server may take a moment to end the session that was lost, which holds its record as long.
         while number < LAST_TRIES
-            && leftovers::clear(&mut connection, options, None, &mut |_| ()).is_ok()
+            && leftovers::clear(&mut connection, options, None, tell).is_ok()
             && leftovers(&mut connection).is_ok_and(|left| !left.is_empty())
         {
             number += 1;
@@ -210,8 +213,8 @@ fn clear(
     options: &DropOptions,
     tell: &mut dyn FnMut(&Progress),
 ) -> Result<(), ContractError> {
-    let mut retrying = |retry: &Retry| tell(&Progress::Retry(retry.clone()));
-    match leftovers::clear(connection, options, None, &mut retrying) {
+    options.go_on()?;
+    match leftovers::clear(connection, options, None, tell) {
         Err(ContractError::Db(error)) if error.fault() == Fault::LockTimeout => Ok(()),
         cleared => cleared,
     }

@@ -8,8 +8,9 @@ use diesel::sql_types::BigInt;
 use super::change_log::take::{self, Entries};
 use super::change_log::{self, triggers};
 use super::error::ContractError;
-use super::locks::{Attempts, Tables, Undone, under_locks};
+use super::locks::{Attempts, Tables, Undone, Waiting, under_locks};
 use super::options::DropOptions;
+use super::progress::Progress;
 use super::run::{self, UnmadeRun};
 use super::session::{Unknown, not_asked};
 use crate::db::dialect;
@@ -104,12 +105,17 @@ pub fn clear_leftovers(
     options: &DropOptions,
     retrying: &mut dyn FnMut(&Retry),
 ) -> Result<(), ContractError> {
-    clear(connection, options, None, retrying)
+    clear(connection, options, None, &mut |progress| {
+        if let Progress::Retry(retry) = progress {
+            retrying(retry);
+        }
+    })
 }
 
 /// Takes away what is left of dead runs, and of the one that is `mine`. Nothing of one that is at work is touched.
 ///
-/// First of all the runs are given up, so that none of them can be made any more. Locks: against other
+/// First of all the runs are given up, so that none of them can be made any more. What is left of dead runs waits for the
+/// next command if this one is asked to stop. Locks: against other
 /// `sti-migrate`s; ACCESS EXCLUSIVE on one table at a time for the triggers, waited for as the drop does.
 ///
 /// # Errors
@@ -118,13 +124,19 @@ pub(super) fn clear(
     connection: &mut AnyConnection,
     options: &DropOptions,
     mine: Option<i64>,
-    retrying: &mut dyn FnMut(&Retry),
+    tell: &mut dyn FnMut(&Progress),
 ) -> Result<(), ContractError> {
     let found = leftovers(connection)?;
     if found.is_empty() {
         return Ok(());
     }
-    let limits = Attempts { attempts: options.attempts, lock_timeout: options.lock_timeout };
+    tell(if mine.is_some() { &Progress::CleaningUp } else { &Progress::ClearingLeftovers });
+    let retrying = &mut |retry: &Retry| tell(&Progress::Retry(retry.clone()));
+    let attempts = Attempts { attempts: options.attempts, lock_timeout: options.lock_timeout };
+    let stop = options.stop().filter(|_| mine.is_none());
+    let go_on = || if stop.is_some() { options.go_on() } else { Ok(()) };
+    let limits = Waiting::until(attempts, stop);
+    go_on()?;
     done(under_locks(
         connection,
         Tables::None,
@@ -136,6 +148,7 @@ pub(super) fn clear(
     // Asked before anything is locked: while a drop is at work, its tables are none to stand in the way of.
     let nobodys = done(under_locks(connection, Tables::None, limits, retrying, nobodys, not_asked))?;
     let untriggered = if nobodys { remove_triggers(connection, &found, limits, retrying) } else { Ok(()) };
+    go_on()?;
     for run in found.runs {
         while !done(under_locks(
             connection,
@@ -144,7 +157,9 @@ pub(super) fn clear(
             retrying,
             |connection| run::take_away(connection, run.id),
             not_asked,
-        ))? {}
+        ))? {
+            go_on()?;
+        }
     }
     untriggered
 }
@@ -153,7 +168,7 @@ pub(super) fn clear(
 fn remove_triggers(
     connection: &mut AnyConnection,
     found: &Leftovers,
-    limits: Attempts,
+    limits: Waiting<'_>,
     retrying: &mut dyn FnMut(&Retry),
 ) -> Result<(), ContractError> {
     if found.functions {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Retry;
 use super::session::{self, Became, Steps, Unknown};
+use crate::backfill::StopSignal;
 use crate::db::dialect::{self, Against, Limits, LockHolder};
 use crate::db::error::{Doing as _, Fault};
 use crate::db::{AnyConnection, DbError, retry};
@@ -26,6 +27,36 @@ impl Default for Attempts {
     /// 20 attempts of 0.1 s, about half a minute with the rests between them.
     fn default() -> Self {
         Self { attempts: 20, lock_timeout: Duration::from_millis(100) }
+    }
+}
+
+/// [`Attempts`] that end early when somebody asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting<'a> {
+    attempts: Attempts,
+    stop: Option<&'a StopSignal>,
+}
+
+impl From<Attempts> for Waiting<'_> {
+    fn from(attempts: Attempts) -> Self {
+        Self { attempts, stop: None }
+    }
+}
+
+impl<'a> Waiting<'a> {
+    pub(crate) const fn until(attempts: Attempts, stop: Option<&'a StopSignal>) -> Self {
+        Self { attempts, stop }
+    }
+
+    fn is_over(self) -> bool {
+        self.stop.is_some_and(StopSignal::is_set)
+    }
+
+    fn rest(self, time: Duration) {
+        match self.stop {
+            Some(stop) => stop.rest(time),
+            None => std::thread::sleep(time),
+        }
     }
 }
 
@@ -66,20 +97,23 @@ pub(crate) enum Undone<E> {
 /// an attempt that fails for a lock, or whose COMMIT is lost and did not happen, is rolled back, `tell` hears of it, and
 /// it is tried again after a rest. Gives what `work` gives, and the number of the attempt.
 ///
+/// Whoever asks for a stop gets [`Undone::Locked`] after the attempt that is under way, if that fails.
+///
 /// `became` looks for what `work` would have left behind, if COMMIT got no clear answer; nobody is at work then.
-pub(crate) fn under_locks<T, E: From<DbError> + AsDbError>(
+pub(crate) fn under_locks<'a, T, E: From<DbError> + AsDbError>(
     session: &mut impl Steps,
     tables: Tables,
-    limits: Attempts,
+    waiting: impl Into<Waiting<'a>>,
     tell: &mut dyn FnMut(&Retry),
     mut work: impl FnMut(&mut AnyConnection) -> Result<T, E>,
     became: impl Fn(&mut AnyConnection, &T) -> Result<Became, DbError>,
 ) -> Result<(T, u32), Undone<E>> {
     let failed = |error: DbError| Undone::Failed(error.into());
-    let lock = dialect::lock_limit(session.connection(), limits.lock_timeout)
+    let waiting = waiting.into();
+    let lock = dialect::lock_limit(session.connection(), waiting.attempts.lock_timeout)
         .doing("reading deadlock_timeout")
         .map_err(failed)?;
-    let attempts = limits.attempts.max(1);
+    let attempts = waiting.attempts.attempts.max(1);
     let mut attempt = 1;
     loop {
         let done = session.transaction(
@@ -112,16 +146,16 @@ pub(crate) fn under_locks<T, E: From<DbError> + AsDbError>(
         let holders = dialect::lock_holders(session.connection(), &TABLES, tables.against())
             .doing("asking who holds the locks")
             .map_err(failed)?;
-        if attempt == attempts {
+        if attempt == attempts || waiting.is_over() {
             return match error.into_db_error() {
-                Ok(source) => Err(Undone::Locked { attempts, holders, source }),
+                Ok(source) => Err(Undone::Locked { attempts: attempt, holders, source }),
                 Err(error) => Err(Undone::Failed(error)),
             };
         }
         let rest = retry::rest(attempt);
         let reason = error.as_db_error().map(ToString::to_string).unwrap_or_default();
         tell(&Retry { attempt, attempts, reason, holders, rest });
-        std::thread::sleep(rest);
+        waiting.rest(rest);
         attempt += 1;
     }
 }

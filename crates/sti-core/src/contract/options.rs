@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::error::ContractError;
 use super::locks::AsDbError as _;
 use super::waiver::{BadWaiver, Waiver};
+use crate::backfill::StopSignal;
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, DbError, Fault, dialect};
 use crate::interrupt::{Interrupt, interruptible};
@@ -23,7 +24,8 @@ pub struct DropOptions {
     pub lock_timeout: Duration,
     /// How often to try for the locks, at least once, with a rest of 0.05 to 1.6 s in between.
     pub attempts: u32,
-    /// How it is asked to stop, before it has the locks of the drop; [`ContractError::Stopped`] then.
+    /// How it is asked to stop; [`ContractError::Stopped`] then. PostgreSQL: statements that take long are cancelled, and an
+    /// attempt that has its locks goes on to its end. SQLite: it is seen between two statements, until the columns go.
     pub interrupt: Option<Interrupt>,
     /// For tests.
     pub probe: Probe,
@@ -62,9 +64,13 @@ impl DropOptions {
         }
     }
 
-    /// Whether it has been asked to stop.
+    /// What is set when it is asked to stop.
+    pub(super) fn stop(&self) -> Option<&StopSignal> {
+        self.interrupt.as_ref().map(|interrupt| &interrupt.signal)
+    }
+
     fn is_asked(&self) -> bool {
-        self.interrupt.as_ref().is_some_and(|interrupt| interrupt.signal.is_set())
+        self.stop().is_some_and(StopSignal::is_set)
     }
 
     /// Fails if it has been asked to stop.
@@ -74,8 +80,8 @@ impl DropOptions {
 
     /// Rests for so long; less if it is asked to stop meanwhile.
     pub(super) fn rest(&self, time: Duration) {
-        match &self.interrupt {
-            Some(interrupt) => interrupt.signal.rest(time),
+        match self.stop() {
+            Some(stop) => stop.rest(time),
             None => std::thread::sleep(time),
         }
     }

@@ -60,6 +60,8 @@ pub struct Blocked {
     pub holders: Vec<LockHolder>,
     /// What the database said.
     pub reason: String,
+    /// Whether it was no lock that was not to be had: another drop or rehearsal is at work, and the holder named.
+    pub by_another_drop: bool,
 }
 
 /// What came of a rehearsal. In each case nothing was changed.

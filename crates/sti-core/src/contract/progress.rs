@@ -26,11 +26,14 @@ pub enum Progress {
         /// Entries that have come meanwhile; counted up to 100,000.
         left: i64,
     },
-    /// The locks on all three tables are waited for; under them the columns are dropped. From here on it is not asked to
-    /// stop any more.
+    /// The locks on all three tables are waited for; under them the columns are dropped.
     Locking,
     /// The locks were not to be had, or there was too much to do under them: rolled back, and tried again after a rest.
     Retry(Retry),
     /// PostgreSQL: what was made ahead of the locks is taken away.
     CleaningUp,
+    /// PostgreSQL: what a drop or a rehearsal has left is taken away that was killed.
+    ClearingLeftovers,
+    /// The connection was lost at COMMIT: a fresh one asks what became of the drop.
+    Asking,
 }

@@ -8,7 +8,7 @@ use sti_core::backfill::BackfillError;
 use sti_core::contract::back_out::{BackOutError, Obstacle};
 use sti_core::contract::purge::{PurgeError, PurgeRefusal};
 use sti_core::contract::restore::{Finish, Restoration, RestoreError};
-use sti_core::contract::{ContractError, Outcome, Refusal};
+use sti_core::contract::{Blocked, ContractError, Outcome, Refusal};
 use sti_core::sync::SyncError;
 use sti_core::verify::VerifyError;
 use sti_core::verify::repair::Refusal as RepairRefusal;
@@ -40,7 +40,8 @@ fn anchors() -> Vec<&'static str> {
         }),
         entries!(Outcome {
             Outcome::Done(_) | Outcome::Refused { .. } => "",
-            Outcome::Blocked(_) => "blocked",
+            Outcome::Blocked(Blocked { by_another_drop: true, .. }) => "blocked-by-another",
+            Outcome::Blocked(Blocked { by_another_drop: false, .. }) => "blocked",
             Outcome::NotDone { .. } => "not-done",
             Outcome::Unknown { .. } => "outcome-unknown",
         }),

@@ -28,9 +28,10 @@ What each ending means here:
   1  refused by a gate or by the digest; or the locks were not to be had; or the connection was lost and the
      database says that the drop was not made. Nothing was changed
   2  could not: usage, connection, rights, the columns are dropped already. Nothing was changed
-  3  SIGINT or SIGTERM came before the locks: nothing was dropped. The same command starts anew
-  4  the connection was lost at COMMIT and nobody could be asked, or a second signal came: the same command again says
-     what became of it";
+  3  SIGINT or SIGTERM: nothing was dropped, and what was made is taken away as far as that could be done. The same
+     command starts anew
+  4  the connection was lost at COMMIT and nobody could be asked: the same command again says what became of it. Or a
+     second signal came (a rehearsal: 3): sti-migrate status says what became of it; the same command would go on";
 
 /// Drop the five legacy columns, once nothing can be lost by it.
 ///
@@ -44,10 +45,11 @@ What each ending means here:
 /// locks (ACCESS EXCLUSIVE on all three tables) are waited for, 0.1 s at a time, so long may the application's
 /// statements queue behind them; they are given up and tried again after a rest, up to --attempts times. Under them
 /// there is only what is left, every gate again, and the drop: a fraction of a second on a table of any size, and never
-/// longer than --max-lock. SIGINT before them ends the command and takes away what it has made. What a command that was
-/// killed has left behind, the next --rehearse or --execute takes away; sti-migrate status shows it.
+/// longer than --max-lock. SIGINT or SIGTERM before that ends the command, which takes away what it has made; an attempt
+/// that has its locks goes on to its end. What a command that was killed has left behind, the next --rehearse or
+/// --execute takes away, or sti-migrate up; sti-migrate status shows it.
 ///
-/// On SQLite all of it is one transaction, and writers wait for the whole of it.
+/// On SQLite all of it is one transaction, and writers wait for the whole of it; a signal is seen between its statements.
 ///
 /// There is no way to force it. A waiver names one of the two gates whose values the archive keeps and nothing else
 /// does, unknown-type and stray-values, and the number of projects that are known; it is recorded, and fails when there
@@ -112,10 +114,10 @@ fn show(common: &Common, target: &Target, how: &DropOptions, plan_out: Option<&P
 
 fn rehearse(common: &Common, target: &Target, how: &DropOptions) -> Answer {
     let mut connection = target.connect(Access::Write)?;
-    let rehearsal = progress::watch(target, how, Exit::Stopped, |how, tell| {
+    // The connection goes with the work: what is open looks as if it were at work.
+    let rehearsal = progress::watch(target, how, Exit::Stopped, move |how, tell| {
         contract::rehearse(&mut connection, how, tell)
     })?;
-    drop(connection);
     print(common, target, how, Stage::Rehearsal(&rehearsal))
 }
 

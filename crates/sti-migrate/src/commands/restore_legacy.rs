@@ -5,7 +5,8 @@ mod progress;
 mod report;
 
 use sti_cli::answer::EXIT_CODES;
-use sti_cli::{Answer, Common, Exit, Failure, Report as _, signals};
+use sti_cli::signals::Listener;
+use sti_cli::{Answer, Common, Exit, Failure, Report as _};
 use sti_core::backfill::ChunkSize;
 use sti_core::contract::restore::{Attempts, Restoration, RestoreError, RestoreOptions, restore};
 use sti_core::db::Fault;
@@ -61,7 +62,7 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
     }
     let target = common.database.resolve("sti-migrate restore-legacy")?;
     let how = RestoreOptions { chunk: options.chunk, locks, sample: SAMPLE, ..RestoreOptions::default() };
-    signals::stop_on_interrupt(&how.stop)?;
+    let _listener = Listener::start(&how.stop, Exit::Stopped)?;
     let mut progress = progress::Lines::default();
     let restoration = restore(&mut target.connector(), &how, &mut |event| progress.tell(event))
         .map_err(|error| failure(&error))?;

@@ -65,10 +65,10 @@ impl<'a> Gate<'a> {
         database.execute(&format!(
             "CREATE SEQUENCE closed_{name}; \
              CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                WHILE {condition} AND (SELECT NOT is_called FROM public.closed_{name}) LOOP \
-                PERFORM pg_sleep(0.01); END LOOP; IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$; \
+                WHILE (SELECT NOT is_called FROM public.closed_{name}) LOOP PERFORM pg_sleep(0.01); END LOOP; \
+                IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$; \
              CREATE {constraint} TRIGGER {name} {event} ON {table} {deferred} \
-                FOR EACH ROW EXECUTE FUNCTION {name}()"
+                FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION {name}()"
         ));
         Self { database, name }
     }

@@ -47,6 +47,7 @@ fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     settings
         .add_filter(r#""((dropped|restore_began|restored|finished)_at)": "\d[^"]*""#, r#""$1": "[moment]""#);
     settings.add_filter(r"pid \d+", "pid [pid]");
+    settings.add_filter(r"begun \d+ s ago", "begun [time] ago");
     settings.add_filter(r"\d+ s ago \([^)]*\)", "[time] ago");
     settings.add_filter(r"transaction of \d+ s", "transaction of [seconds] s");
     let measured = r"(estimated|comparing|archiving|dropping|compared in|with|held for|lock-time[ |]+pass[ |]+)( ?)\d+\.\d+ s";

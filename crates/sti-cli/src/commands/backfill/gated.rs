@@ -43,6 +43,17 @@ struct Heard {
     stops: Option<String>,
 }
 
+impl Heard {
+    /// What a chunk that would begin `now` goes by: why it must wait, if it must.
+    fn stops(&self, now: Instant, every: Duration) -> Option<String> {
+        let age = now.saturating_duration_since(self.at);
+        if age > every + TOO_OLD {
+            return Some(format!("the gate has not answered for {} s", age.as_secs()));
+        }
+        self.stops.clone()
+    }
+}
+
 impl GateArgs {
     /// Asks once, then goes on asking in the background; `None` without a gate. A chunk never waits for an answer: it
     /// goes by the last one, and one that is too old means stop.
@@ -63,12 +74,7 @@ impl GateArgs {
         // Without the thread the answer grows old, and that means stop.
         let _ = std::thread::Builder::new().name("gate".to_owned()).spawn(asking);
         let gate = Gate::new(move || {
-            let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            let age = heard.at.elapsed();
-            if age > every + TOO_OLD {
-                return Some(format!("the gate has not answered for {} s", age.as_secs()));
-            }
-            heard.stops.clone()
+            heard.lock().unwrap_or_else(PoisonError::into_inner).stops(Instant::now(), every)
         });
         Some((gate, GateWatch { _stop: stop }))
     }
@@ -81,5 +87,21 @@ fn stops(prometheus: &Prometheus, triggers: &[Trigger]) -> Option<String> {
             (!stops.is_empty()).then(|| format!("the gate says stop: {}", stops.join("; ")))
         }
         Err(error) => Some(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_too_old_means_stop() {
+        let every = Duration::from_secs(15);
+        let go = Heard { at: Instant::now(), stops: None };
+        let after = |seconds| go.stops(go.at + Duration::from_secs(seconds), every);
+        assert_eq!((after(0), after(135)), (None, None));
+        assert_eq!(after(136).as_deref(), Some("the gate has not answered for 136 s"));
+        let stop = Heard { at: go.at, stops: Some("the gate says stop: lag".to_owned()) };
+        assert_eq!(stop.stops(go.at, every).as_deref(), Some("the gate says stop: lag"));
     }
 }

@@ -6,13 +6,15 @@ use crate::contract::attempts::{Ended, Tries};
 use crate::contract::change_log::triggers;
 use crate::contract::error::ContractError;
 use crate::contract::leftovers;
-use crate::contract::locks::{Attempts, Tables, Undone, under_locks};
+use crate::contract::locks::{AsDbError as _, Attempts, Tables, Undone, Waiting, under_locks};
 use crate::contract::look::already_dropped;
 use crate::contract::outcome::Blocked;
 use crate::contract::progress::Progress;
 use crate::contract::run;
 use crate::contract::session::{Unknown, not_asked};
-use crate::db::AnyConnection;
+use crate::db::dialect::{self, Against, LockHolder};
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, DbError, Fault};
 use crate::expand::{Retry, TABLES};
 use crate::mapping::LEGACY_COLUMNS;
 use crate::probe::Sabotage;
@@ -37,20 +39,34 @@ pub(super) fn begin(
     tries: &mut Tries<'_>,
 ) -> Result<Began, ContractError> {
     let options = work.options;
-    tries.tell(&Progress::Watching);
     loop {
         options.go_on()?;
-        leftovers::clear(connection, options, None, &mut |retry| tries.failed_elsewhere(retry))?;
+        let cleared = leftovers::clear(connection, options, None, &mut |progress| match progress {
+            Progress::Retry(retry) => tries.failed_elsewhere(retry),
+            progress => tries.tell(progress),
+        });
+        match cleared {
+            Err(error) if error.as_db_error().map(DbError::fault) == Some(Fault::LockTimeout) => {
+                options.go_on()?;
+                let holders = dialect::lock_holders(connection, &TABLES, Against::Everybody);
+                let holders = holders.doing("asking who holds the locks")?;
+                return Ok(blocked(work, tries.number(), holders, error.to_string()));
+            }
+            cleared => cleared?,
+        }
         let others = run::open(connection)?;
         if others.is_empty() {
             break;
         }
         let reason = "another drop or rehearsal is at work".to_owned();
         if let Some(blocked) = tries.failed_for(others, reason, &work.before.plan) {
-            return Ok(Began::Ended(Ended::Blocked(blocked)));
+            options.go_on()?;
+            return Ok(Began::Ended(Ended::Blocked(Blocked { by_another_drop: true, ..blocked })));
         }
     }
-    let limits = Attempts { attempts: options.attempts, lock_timeout: options.lock_timeout };
+    tries.tell(&Progress::Watching);
+    let attempts = Attempts { attempts: options.attempts, lock_timeout: options.lock_timeout };
+    let limits = Waiting::until(attempts, options.stop());
     // That of the projects comes last: whoever's change of legacy columns is logged, the row that it writes in the same
     // transaction is, too.
     for table in TABLES.into_iter().rev() {
@@ -61,9 +77,8 @@ pub(super) fn begin(
         match made {
             Ok((id, _)) => *run = Some(id),
             Err(Undone::Locked { attempts, holders, source }) => {
-                let plan = Box::new(work.before.plan.clone());
-                let reason = source.to_string();
-                return Ok(Began::Ended(Ended::Blocked(Blocked { plan, attempts, holders, reason })));
+                options.go_on()?;
+                return Ok(blocked(work, attempts, holders, source.to_string()));
             }
             Err(Undone::Unknown(Unknown { source, .. })) => {
                 return Ok(Began::Ended(Ended::Lost { source, at_commit: None }));
@@ -72,6 +87,11 @@ pub(super) fn begin(
         }
     }
     run.map(Began::Run).ok_or(ContractError::Overtaken)
+}
+
+fn blocked(work: &Work<'_>, attempts: u32, holders: Vec<LockHolder>, reason: String) -> Began {
+    let plan = Box::new(work.before.plan.clone());
+    Began::Ended(Ended::Blocked(Blocked { plan, attempts, holders, reason, by_another_drop: false }))
 }
 
 fn ended(error: ContractError) -> Result<Began, ContractError> {

@@ -53,6 +53,7 @@ pub(super) fn until_short(
                 *tally = after;
                 worked_off = Some(entries);
                 if entries > VACUUM_AFTER {
+                    work.options.go_on()?;
                     dialect::vacuum(connection, change_log::TABLE).doing("vacuuming the change log")?;
                 }
             }

@@ -108,14 +108,14 @@ pub fn storage(connection: &mut AnyConnection, tables: &[&str]) -> QueryResult<S
     Ok(row.storage)
 }
 
-/// Gives the room of deleted rows of `table` back, without a lock that anybody who reads or writes it waits for. Not
-/// inside a transaction. Nothing on SQLite.
+/// Gives the room of deleted rows of `table` back, without a lock that anybody who reads or writes it waits for; leaves it
+/// if somebody else is at that. Not inside a transaction. Nothing on SQLite.
 ///
 /// # Errors
 /// Whatever the database says.
 pub fn vacuum(connection: &mut AnyConnection, table: &str) -> QueryResult<()> {
     match connection {
-        AnyConnection::Pg(c) => c.batch_execute(&format!("VACUUM (TRUNCATE false) {table}")),
+        AnyConnection::Pg(c) => c.batch_execute(&format!("VACUUM (TRUNCATE false, SKIP_LOCKED) {table}")),
         AnyConnection::Sqlite(_) => Ok(()),
     }
 }

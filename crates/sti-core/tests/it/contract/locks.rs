@@ -32,7 +32,9 @@ fn a_session_in_the_way_is_named_and_left_alone() {
         session.run(&format!("BEGIN; {sql}"));
         let before = everything(&database);
         let outcome = try_drop(&database, &options()).unwrap();
-        let Outcome::Blocked(Blocked { holders, attempts: 2, reason, plan }) = outcome else {
+        let Outcome::Blocked(Blocked { holders, attempts: 2, reason, plan, by_another_drop: false }) =
+            outcome
+        else {
             panic!("{sql}: {outcome:?}")
         };
         assert!(plan.is_open() && reason.contains("lock timeout"), "{reason}");

@@ -9,6 +9,7 @@ use sti_core::contract::{
     VALID, Verdict, Waiver,
 };
 
+use sti_core::db::dialect::LockHolder;
 use sti_core::mapping::PARENT;
 use sti_core::models::Kind;
 
@@ -152,6 +153,9 @@ impl<'a> DropReport<'a> {
                     .to_owned()
             }
             stage => match (stage.refusal(), stage.blocked()) {
+                (_, Some(blocked)) if blocked.by_another_drop => {
+                    format!("Blocked: another drop or rehearsal is at work. {NOTHING}")
+                }
                 (_, Some(blocked)) => {
                     format!("Blocked: the locks were not to be had in {}. {NOTHING}", attempts(blocked.attempts))
                 }
@@ -185,6 +189,9 @@ impl<'a> DropReport<'a> {
             ]),
             stage => match stage.blocked() {
                 Some(blocked) => {
+                    if blocked.by_another_drop {
+                        return document.paragraph("It is:").list(blocked.holders.iter().map(another));
+                    }
                     let document = document.paragraph(format!("The last attempt ended with: {}", blocked.reason));
                     if blocked.holders.is_empty() {
                         return document;
@@ -233,6 +240,9 @@ impl<'a> DropReport<'a> {
                     valid()
                 )
             }
+            stage if stage.blocked().is_some_and(|blocked| blocked.by_another_drop) => {
+                "Wait until it is through (sti-migrate status shows what it came to), then:".to_owned()
+            }
             Stage::Rehearsal(Rehearsal::Blocked(_)) | Stage::Drop(Outcome::Blocked(_), _) => {
                 "End these transactions or wait for them, then again:".to_owned()
             }
@@ -273,6 +283,16 @@ impl sti_cli::Report for DropReport<'_> {
     fn json(&self) -> serde_json::Result<serde_json::Value> {
         serde_json::to_value(json::Report::of(self))
     }
+}
+
+/// Another drop that is at work.
+fn another(drop: &LockHolder) -> String {
+    let LockHolder { pid, application, state, age, .. } = drop;
+    let pid = pid.map_or_else(|| "an unknown pid".to_owned(), |pid| format!("pid {pid}"));
+    let name = if application.is_empty() { "its session is gone" } else { application };
+    let state = if state.is_empty() { String::new() } else { format!(", {state}") };
+    let age = age.map_or_else(String::new, |age| format!(", begun {} s ago", age.as_secs()));
+    format!("{pid} ({name}){state}{age}")
 }
 
 fn done(dropped: &Dropped) -> String {

@@ -13,7 +13,7 @@ use crate::held::{Held, kill, kill_at_ddl, wait_until_gone};
 
 use crate::rig::on;
 
-use super::rig::{archived, digest, drop_legacy, json, legacy, ready, state};
+use super::rig::{ARCHIVING, DROP, archived, digest, drop_legacy, json, legacy, ready, state};
 
 /// Where the process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +35,8 @@ enum Point {
 impl Point {
     const fn held(self) -> Held {
         let (table, event, condition) = match self {
+            Self::Archive => return ARCHIVING,
             Self::Event => ("sti_drop_event", "BEFORE INSERT", "true"),
-            Self::Archive => {
-                ("sti_legacy_archive", "BEFORE INSERT", "NEW.project_id > '00000000000000000000000000000002'")
-            }
             Self::Permit => ("sti_drop_permit", "BEFORE INSERT", "true"),
             Self::Migration => ("__diesel_schema_migrations", "BEFORE INSERT", "true"),
             Self::Complete => ("sti_drop_event", "BEFORE UPDATE", "true"),
@@ -53,9 +51,6 @@ fn start(database: &TestDatabase, digest: &str) -> Child {
     let arguments = ["--execute", "--confirm", digest, "--max-lock", "600s"];
     drop_legacy(database, &arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
-
-/// The name of its sessions.
-const DROP: &str = "sti-migrate drop-legacy";
 
 fn kill_at(database: &TestDatabase, point: Point) {
     ready(database);

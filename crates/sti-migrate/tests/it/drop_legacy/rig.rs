@@ -5,10 +5,22 @@ use std::process::Command;
 use serde_json::Value;
 use sti_core::test_support::{TestDatabase, report};
 
+use crate::held::Held;
 use crate::rig::on;
 
 /// The waivers without which [`ready`] is refused.
 pub(crate) const WAIVED: [&str; 4] = ["--waive", "unknown-type=1", "--waive", "stray-values=1"];
+
+/// The name of the sessions of a drop.
+pub(crate) const DROP: &str = "sti-migrate drop-legacy";
+
+/// A drop of what [`ready`] makes has archived some projects, and is at the next one.
+pub(crate) const ARCHIVING: Held = Held {
+    table: "sti_legacy_archive",
+    event: "BEFORE INSERT",
+    condition: "NEW.project_id > '00000000000000000000000000000002'",
+    at_commit: false,
+};
 
 const COLUMNS: &str = "course_name, course_code, teacher_name, goal_description, study_frequency";
 

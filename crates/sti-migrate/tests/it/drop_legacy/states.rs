@@ -1,11 +1,14 @@
 //! Every state that the command can report, as it is printed.
 
+use std::process::Stdio;
+
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, SqliteConnection};
 use sti_core::both_backends;
 use sti_core::test_support::{Session, TestDatabase};
 
-use super::rig::{archived, digest, drop_legacy, json, legacy, ready, state};
+use super::rig::{ARCHIVING, DROP, archived, digest, drop_legacy, json, legacy, ready, state};
+use crate::held::Gate;
 use crate::rig::{named, on, snapshot, snapshot_formats, tables};
 
 both_backends! {
@@ -187,6 +190,21 @@ fn what_holds_a_lock_is_named(database: &TestDatabase) {
     }
     assert_eq!(state(database), before);
     assert_eq!(json(&mut drop_legacy(database, &execute), 0)["outcome"], "done");
+}
+
+/// It is told from a lock: nobody's transaction has to be ended.
+#[test]
+fn another_drop_is_waited_for() {
+    let database = TestDatabase::postgres();
+    ready(&database);
+    let archiving = Gate::at(&database, "archiving", ARCHIVING);
+    let mut first = drop_legacy(&database, &["--rehearse"]).stdout(Stdio::null()).spawn().unwrap();
+    archiving.reached(DROP);
+    let mut second = drop_legacy(&database, &["--rehearse", "--attempts", "1"]);
+    snapshot("drop_blocked_by_another", Some(&database), &mut second, 1);
+    archiving.open();
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+    archiving.remove();
 }
 
 fn a_drop_and_the_same_command_again(database: &TestDatabase) {

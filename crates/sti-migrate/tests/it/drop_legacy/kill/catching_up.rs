@@ -1,24 +1,16 @@
 //! `kill -9` while the drop works off what was written behind its snapshot: what the round has done is rolled back or
 //! committed, no drop comes of it, and the next one archives the values of today. PostgreSQL only.
 
-use sti_core::test_support::{Session, TestDatabase};
+use sti_core::test_support::TestDatabase;
 
-use super::super::rig::{archived, digest, drop_legacy, json, legacy, ready, state};
-use super::{DROP, start};
+use super::super::rig::{ARCHIVING, DROP, archived, digest, drop_legacy, json, legacy, ready, state};
+use super::start;
 use crate::held::{Gate, Held, kill, wait_until, wait_until_gone};
 use crate::rig::on;
 
 const fn held(table: &'static str, event: &'static str) -> Held {
     Held { table, event, condition: "true", at_commit: false }
 }
-
-/// In its snapshot, some projects are archived.
-const SNAPSHOT: Held = Held {
-    table: "sti_legacy_archive",
-    event: "BEFORE INSERT",
-    condition: "NEW.project_id > '00000000000000000000000000000002'",
-    at_commit: false,
-};
 
 /// A service in dual mode writes project 1 so often.
 fn write(database: &TestDatabase, times: u32) {
@@ -58,7 +50,7 @@ fn expected(times: u32) -> Vec<String> {
 fn kill_in_a_round(at: Held) {
     let database = TestDatabase::postgres();
     ready(&database);
-    let snapshot = Gate::at(&database, "snapshot", SNAPSHOT);
+    let snapshot = Gate::at(&database, "snapshot", ARCHIVING);
     let round = Gate::at(&database, "round", at);
     let plan = digest(&database);
     let mut child = start(&database, &plan);
@@ -94,23 +86,25 @@ fn while_deleting_the_entries() {
 fn while_giving_back_the_room_of_the_entries() {
     let database = TestDatabase::postgres();
     ready(&database);
-    let snapshot = Gate::at(&database, "snapshot", SNAPSHOT);
+    // So slow that it can be met at it.
+    for setting in ["vacuum_cost_delay = 100", "vacuum_cost_limit = 1"] {
+        database.execute(&format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"
+        ));
+    }
+    let snapshot = Gate::at(&database, "snapshot", ARCHIVING);
     let plan = digest(&database);
     let mut child = start(&database, &plan);
     snapshot.reached(DROP);
     write(&database, 600);
-    let maintenance = Session::open(&database, "maintenance");
-    // In the way of VACUUM, of nothing else.
-    maintenance.run("BEGIN; LOCK TABLE sti_change_log IN SHARE UPDATE EXCLUSIVE MODE");
     snapshot.open();
-    wait_until("it waits to vacuum", || {
+    wait_until("it rests while it vacuums", || {
         database.count(&format!(
             "pg_stat_activity WHERE application_name = '{DROP}' AND datname = current_database() \
-             AND query LIKE 'VACUUM%' AND wait_event_type = 'Lock'"
+             AND query LIKE 'VACUUM%' AND wait_event = 'VacuumDelay'"
         )) > 0
     });
     kill(&mut child);
-    maintenance.run("COMMIT");
     wait_until_gone(&database, DROP);
     snapshot.remove();
     goes_on(&database, &expected(600));

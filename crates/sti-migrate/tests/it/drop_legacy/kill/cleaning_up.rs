@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use sti_core::test_support::TestDatabase;
 
-use super::super::rig::{archived, digest, drop_legacy, json, legacy, ready, state};
-use super::{DROP, Point, start};
+use super::super::rig::{DROP, archived, digest, drop_legacy, json, legacy, ready, state};
+use super::{Point, start};
 use crate::held::{Held, kill_at_ddl};
 use crate::rig::on;
 
