@@ -108,8 +108,12 @@ impl Keyset {
     /// the rows themselves; `key` is their column. It begins with ` AND ` and ends the statement.
     #[must_use]
     pub fn page_sql(&self, key: &str, size: u32) -> String {
-        let after = self.after.map(|id| format!(" AND {key} > '{}'", id.hex())).unwrap_or_default();
-        format!("{after} ORDER BY {key} LIMIT {size}")
+        format!("{} ORDER BY {key} LIMIT {size}", self.behind_sql(key))
+    }
+
+    /// SQL: ` AND ` and the condition that `key` is behind this walk; empty at the beginning.
+    pub(crate) fn behind_sql(self, key: &str) -> String {
+        self.after.map(|id| format!(" AND {key} > '{}'", id.hex())).unwrap_or_default()
     }
 
     /// The walk that goes on behind a page whose keys were `keys`, in their order; `None` when it had fewer than

@@ -121,7 +121,7 @@ fn under_locks(
     let event = event::record(connection, None, &found.plan, &definitions, job.digest)?;
     let id = event.id;
     *recorded = Some(event);
-    let archived = archive(connection, id, "TRUE")?;
+    let archived = archive(connection, id)?;
     expect("rows in the archive", found.plan.archive_rows, archived)?;
     job.options.go_on()?;
     probe.at(Step::Drop);

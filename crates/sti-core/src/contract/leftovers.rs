@@ -11,7 +11,7 @@ use super::error::ContractError;
 use super::locks::{Attempts, Tables, Undone, Waiting, under_locks};
 use super::options::DropOptions;
 use super::progress::Progress;
-use super::run::{self, UnmadeRun};
+use super::run::{self, TakenAway, UnmadeRun};
 use super::session::{Unknown, not_asked};
 use crate::db::dialect;
 use crate::db::error::Doing as _;
@@ -150,14 +150,16 @@ pub(super) fn clear(
     let untriggered = if nobodys { remove_triggers(connection, &found, limits, retrying) } else { Ok(()) };
     go_on()?;
     for run in found.runs {
-        while !done(under_locks(
+        let mut after = None;
+        while let TakenAway::Through(through) = done(under_locks(
             connection,
             Tables::None,
             limits,
             retrying,
-            |connection| run::take_away(connection, run.id),
+            |connection| run::take_away(connection, run.id, after),
             not_asked,
         ))? {
+            after = through;
             go_on()?;
         }
     }

@@ -4,10 +4,11 @@
 //! drop its archive is the only copy of what no subtype row holds. Even then it may hold values that are nowhere else
 //! any more (of projects that were deleted, and values that were changed since): the plan counts them.
 
+use diesel::RunQueryDsl as _;
 use diesel::sql_types::BigInt;
-use diesel::{OptionalExtension as _, RunQueryDsl as _};
 use sha2::{Digest as _, Sha256};
 
+use super::archive::{self, Deleted};
 use super::digest::{VERSION, short};
 use super::event::DropEvent;
 use super::locks::{AsDbError, Attempts, Tables, Undone, under_locks};
@@ -16,7 +17,6 @@ use super::restore::triggers::{self, Installed};
 use super::session::{Became, Session, Steps as _, Unknown};
 use crate::db::dialect::{self, LockHolder};
 use crate::db::error::{Doing as _, Fault};
-use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, ConnectError, DbError, catalog, identity, read_snapshot};
 use crate::mapping::{LEGACY_COLUMNS, PARENT};
 use crate::models::ProjectId;
@@ -153,7 +153,7 @@ pub fn archives(connection: &mut AnyConnection) -> Result<Vec<Archive>, DbError>
     read_snapshot(connection, |connection| {
         let mut archives = Vec::new();
         for event in recorded(connection)? {
-            let rows = super::archive::archived(connection, event.id)?;
+            let rows = archive::archived(connection, event.id)?;
             archives.push(Archive { event, rows });
         }
         Ok(archives)
@@ -207,18 +207,24 @@ pub fn execute(
         return Ok(Purge::Refused(plan));
     }
     let mut deleted = 0;
+    let mut after = None;
     loop {
-        let work = |connection: &mut AnyConnection| delete(connection, event);
+        let work = |connection: &mut AnyConnection| delete(connection, event, after);
         let became = |connection: &mut AnyConnection, chunk: &Option<Chunk>| match chunk {
-            Some(Chunk { first: Some(first), .. }) => {
-                Ok(Became::done_if(self::first(connection, event)? != Some(*first)))
+            Some(Chunk::Deleted(Deleted { through, .. })) => {
+                Ok(Became::done_if(!archive::has_rows_up_to(connection, event, *through)?))
             }
             _ => Ok(Became::Done),
         };
         let chunk = under_locks(&mut session, Tables::None, Attempts::default(), &mut |_| {}, work, became);
         match chunk {
-            Ok((Some(Chunk { rows: 0, .. }), _)) => return Ok(Purge::Done { plan, deleted }),
-            Ok((Some(Chunk { rows, .. }), _)) => deleted += rows,
+            Ok((Some(Chunk::Deleted(Deleted { rows, through })), _)) => {
+                deleted += rows;
+                after = Some(through);
+            }
+            // Once more from the beginning: it is done when there is nothing at all.
+            Ok((Some(Chunk::NoMore), _)) if after.is_some() => after = None,
+            Ok((Some(Chunk::NoMore), _)) => return Ok(Purge::Done { plan, deleted }),
             Ok((None, _)) => return Err(PurgeError::Overtaken { deleted }),
             Err(Undone::Locked { holders, source, .. }) => {
                 return Err(PurgeError::Locked { deleted, holders, source });
@@ -232,15 +238,19 @@ pub fn execute(
     }
 }
 
-/// What one transaction deleted: the lowest ids that were there.
-struct Chunk {
-    rows: i64,
-    /// The lowest.
-    first: Option<ProjectId>,
+/// What one transaction did.
+enum Chunk {
+    Deleted(Deleted),
+    /// There was nothing behind the last one.
+    NoMore,
 }
 
-/// Deletes one chunk; `None` if that is not allowed any more.
-fn delete(connection: &mut AnyConnection, event: i64) -> Result<Option<Chunk>, PurgeError> {
+/// Deletes one chunk behind `after`; `None` if that is not allowed any more.
+fn delete(
+    connection: &mut AnyConnection,
+    event: i64,
+    after: Option<ProjectId>,
+) -> Result<Option<Chunk>, PurgeError> {
     let all = recorded(connection)?;
     let Some(found) = all.iter().find(|found| found.id == event) else {
         return Err(PurgeError::NoSuchEvent { event });
@@ -249,32 +259,10 @@ fn delete(connection: &mut AnyConnection, event: i64) -> Result<Option<Chunk>, P
     if refusal(connection, &all, found, complete)?.is_some() {
         return Ok(None);
     }
-    let first = first(connection, event)?;
-    let rows = diesel::sql_query(format!(
-        "DELETE FROM sti_legacy_archive WHERE event_id = $1 AND project_id IN \
-         (SELECT project_id FROM sti_legacy_archive WHERE event_id = $2 ORDER BY project_id LIMIT {CHUNK})"
-    ))
-    .bind::<BigInt, _>(event)
-    .bind::<BigInt, _>(event)
-    .execute(connection)
-    .doing("deleting rows of sti_legacy_archive")?;
-    Ok(Some(Chunk { rows: i64::try_from(rows).unwrap_or(i64::MAX), first }))
-}
-
-/// The lowest id in the archive of drop `event`.
-fn first(connection: &mut AnyConnection, event: i64) -> Result<Option<ProjectId>, DbError> {
-    #[derive(diesel::QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = DbUuid)]
-        project_id: ProjectId,
-    }
-    let sql = "SELECT project_id FROM sti_legacy_archive WHERE event_id = $1 ORDER BY project_id LIMIT 1";
-    let row: Option<Row> = diesel::sql_query(sql)
-        .bind::<BigInt, _>(event)
-        .get_result(connection)
-        .optional()
-        .doing("reading the first row of sti_legacy_archive")?;
-    Ok(row.map(|row| row.project_id))
+    Ok(Some(match archive::delete_behind(connection, event, after, CHUNK)? {
+        Some(deleted) => Chunk::Deleted(deleted),
+        None => Chunk::NoMore,
+    }))
 }
 
 fn columns_are_there(connection: &mut AnyConnection) -> Result<bool, DbError> {

@@ -7,11 +7,13 @@
 use diesel::RunQueryDsl as _;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
+use super::archive;
 use super::error::ContractError;
 use crate::db::dialect::LockHolder;
 use crate::db::error::Doing as _;
 use crate::db::sql_types::{DbTimestamp, Timestamp};
 use crate::db::{AnyConnection, DbError};
+use crate::models::ProjectId;
 
 /// A drop that does not commit anything for so long, and holds no lock, is dead even if its server process is there:
 /// behind a proxy that process serves others.
@@ -158,9 +160,22 @@ pub(super) fn open(connection: &mut AnyConnection) -> Result<Vec<LockHolder>, Db
 /// Archived rows that go in one transaction.
 const CHUNK: u32 = 10_000;
 
-/// Deletes a chunk of what a run that was given up has archived, and its row once nothing is left; gives whether that
-/// was the case. Holding the row, this transaction itself sees that the run is no drop.
-pub(super) fn take_away(connection: &mut AnyConnection, run: i64) -> Result<bool, DbError> {
+/// What is left of a run that is being taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TakenAway {
+    /// Nothing.
+    All,
+    /// Archived rows behind this one, or in front of it.
+    Through(Option<ProjectId>),
+}
+
+/// Deletes a chunk of what a run that was given up has archived, behind `after`, and its row once nothing is left.
+/// Holding the row, this transaction itself sees that the run is no drop.
+pub(super) fn take_away(
+    connection: &mut AnyConnection,
+    run: i64,
+    after: Option<ProjectId>,
+) -> Result<TakenAway, DbError> {
     let held: Vec<Id> = diesel::sql_query(
         "SELECT id FROM sti_drop_run WHERE id = $1 AND event_id IS NULL AND abandoned FOR UPDATE",
     )
@@ -168,21 +183,17 @@ pub(super) fn take_away(connection: &mut AnyConnection, run: i64) -> Result<bool
     .load(connection)
     .doing("holding the record of a drop that was not made")?;
     if held.is_empty() {
-        return Ok(true);
+        return Ok(TakenAway::All);
     }
-    let deleted = diesel::sql_query(format!(
-        "DELETE FROM sti_legacy_archive WHERE event_id = $1 AND project_id IN \
-         (SELECT project_id FROM sti_legacy_archive WHERE event_id = $1 ORDER BY project_id LIMIT {CHUNK})"
-    ))
-    .bind::<BigInt, _>(run)
-    .execute(connection)
-    .doing("deleting what a drop that was not made has archived")?;
-    if deleted > 0 {
-        return Ok(false);
+    match archive::delete_behind(connection, run, after, CHUNK)? {
+        Some(deleted) => return Ok(TakenAway::Through(Some(deleted.through))),
+        // Once more from the beginning: only an archive that is empty has no run.
+        None if after.is_some() => return Ok(TakenAway::Through(None)),
+        None => {}
     }
     diesel::sql_query("DELETE FROM sti_drop_run WHERE id = $1")
         .bind::<BigInt, _>(run)
         .execute(connection)
         .doing("deleting the record of a drop that was not made")?;
-    Ok(true)
+    Ok(TakenAway::All)
 }

@@ -5,16 +5,16 @@
 //! anew is taken off, what it says after that is added. So the number is that of the whole table without looking at all
 //! of it.
 
-use super::archive::{archive, archived_of, unarchive};
+use super::archive::{archive_of, archived_of, unarchive};
 use super::change_log::Taken;
 use super::change_log::take::{self, Entries};
 use super::gate::{Gate, GateResult};
 use super::gates::{self, values};
 use super::plan::DropPlan;
 use super::waiver::Waiver;
+use crate::db::error::Doing as _;
 use crate::db::sql_types::Timestamp;
-use crate::db::{AnyConnection, DbError};
-use crate::keyset::in_sql;
+use crate::db::{AnyConnection, DbError, dialect};
 use crate::models::ProjectId;
 use crate::probe::{Probe, Sabotage, Step};
 use crate::verify::{Class, classes_of};
@@ -148,6 +148,7 @@ impl Tally {
         ids: &[ProjectId],
         probe: &Probe,
     ) -> Result<(), DbError> {
+        dialect::read_by_index(connection).doing("limiting the transaction")?;
         let before = archived_of(connection, run, ids)?;
         // `ids` are in order.
         self.counted.retain(|(_, id)| ids.binary_search(id).is_err());
@@ -162,7 +163,7 @@ impl Tally {
         self.counted.drain(..too_many);
         probe.at(Step::CatchUpArchive);
         self.archived -= unarchive(connection, run, ids)?;
-        self.archived += archive(connection, run, &in_sql("p.id", ids.iter().copied()))?;
+        self.archived += archive_of(connection, run, ids)?;
         // Of the archive again, not of the classes: somebody may have written since those were looked at, and the next
         // round takes off what the archive says.
         let after = archived_of(connection, run, ids)?;

@@ -118,6 +118,21 @@ impl Backend {
         matches!(self, Self::Postgres)
     }
 
+    /// SQL: joins the one row of `table` as `alias`, if there is one, for which `condition` over the alias `x` is true, on key
+    /// columns. PostgreSQL looks each one up: a table that was just filled has no statistics, and the server would take
+    /// all of it for a few rows and read it whole.
+    #[must_use]
+    pub fn left_join_one(self, table: &str, alias: &str, condition: &str) -> String {
+        match self {
+            Self::Postgres => format!(
+                " LEFT JOIN LATERAL (SELECT * FROM {table} x WHERE {condition} LIMIT 1) {alias} ON TRUE"
+            ),
+            Self::Sqlite => {
+                format!(" LEFT JOIN {table} {alias} ON {}", condition.replace("x.", &format!("{alias}.")))
+            }
+        }
+    }
+
     /// Whether an UPDATE may stand inside `WITH` and feed an INSERT.
     #[must_use]
     pub const fn has_writing_ctes(self) -> bool {
@@ -131,13 +146,12 @@ impl Backend {
         }
     }
 
-    /// The beginning of a transaction over a range of keys: [`Self::begin_write`] and [`limit_transaction`] in one message
-    /// to the server. It reads by index, also where the server believes that reading the whole table is a little
-    /// cheaper: it would do that for every range, and the work would grow with the square of the table.
+    /// The beginning of a transaction over a range of keys: [`Self::begin_write`], [`limit_transaction`] and
+    /// [`read_by_index`] in one message to the server.
     pub(super) fn begin_limited(self, limits: Limits) -> String {
         match self {
             Self::Postgres => {
-                format!("{}; {}; SET LOCAL enable_seqscan = off", self.begin_write(), limits.set_local())
+                format!("{}; {}; {BY_INDEX}", self.begin_write(), limits.set_local())
             }
             Self::Sqlite => self.begin_write().to_owned(),
         }
@@ -195,6 +209,33 @@ impl Limits {
             self.lock.as_millis().max(1),
             self.statement.as_millis().max(1),
         )
+    }
+}
+
+const BY_INDEX: &str = "SET LOCAL enable_seqscan = off";
+
+/// Makes the transaction that is open read by index, also where the server believes that reading the whole table is a
+/// little cheaper: for a chunk, which it would do for every chunk, and the work would grow with the square of the table.
+/// Nothing on SQLite, which joins by index anyway.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn read_by_index(connection: &mut AnyConnection) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => c.batch_execute(BY_INDEX),
+        AnyConnection::Sqlite(_) => Ok(()),
+    }
+}
+
+/// [`read_by_index`], in the order of the index: for a page of a table that may have just been filled. Without statistics the
+/// server takes all of it for a few rows, and would sort them for every page.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn read_in_order(connection: &mut AnyConnection) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => c.batch_execute(&format!("{BY_INDEX}; SET LOCAL enable_bitmapscan = off")),
+        AnyConnection::Sqlite(_) => Ok(()),
     }
 }
 

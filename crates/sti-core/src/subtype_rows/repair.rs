@@ -18,8 +18,9 @@ pub(crate) fn update_from_legacy(
     let set: Vec<String> =
         kind.columns().iter().map(|column| format!("{column} = {}", mapped_sql("p", column))).collect();
     let sql = format!(
-        "UPDATE {table} AS r SET {} FROM {PARENT} p WHERE p.id = r.project_id AND {} AND {}",
+        "UPDATE {table} AS r SET {} FROM {PARENT} p WHERE p.id = r.project_id AND {} AND {} AND {}",
         set.join(", "),
+        in_sql("p.id", ids.iter().copied()),
         in_sql("r.project_id", ids.iter().copied()),
         any_differs_sql(kind, "p", "r", backend.exact()),
         table = kind.table(),

@@ -11,7 +11,7 @@ use crate::models::{Kind, ProjectId};
 
 use super::class::Class;
 use super::scan::orphans_sql;
-use super::traits::{Scope, Traits, joined_sql, traits_sql};
+use super::traits::{Scope, Traits, joined_of_sql, traits_sql};
 use super::watch::Reading;
 
 #[derive(diesel::QueryableByName)]
@@ -36,9 +36,7 @@ pub(crate) fn classes_of(
     ids: &[ProjectId],
 ) -> Result<Vec<(Class, ProjectId)>, DbError> {
     let traits = traits_sql(Scope::Values, dialect::backend(connection));
-    let here = in_sql("p.id", ids.iter().copied());
-    let sql =
-        format!("SELECT p.id AS id, {traits} AS traits FROM {} WHERE {here} ORDER BY p.id", joined_sql());
+    let sql = format!("SELECT p.id AS id, {traits} AS traits FROM {} ORDER BY p.id", joined_of_sql(ids));
     let named: Vec<Named> =
         diesel::sql_query(sql).load(connection).doing("comparing both sides of some projects")?;
     let mut classes = Vec::new();

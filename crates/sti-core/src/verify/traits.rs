@@ -2,8 +2,9 @@
 //! thing by which projects are told apart. One statement computes it, this module reads it.
 
 use crate::db::Backend;
+use crate::keyset::{Keyset, in_sql};
 use crate::mapping::{LEGACY_COLUMNS, PARENT, differs_sql, is_kind_sql};
-use crate::models::Kind;
+use crate::models::{Kind, ProjectId};
 
 /// The traits of a project that decide its classes.
 ///
@@ -198,9 +199,27 @@ pub(super) const fn alias(kind: Kind) -> &'static str {
 /// SQL: the FROM clause of everything that looks at both sides of a project: the parent as `p`, left joined with
 /// both subtype tables.
 pub(super) fn joined_sql() -> String {
+    joined_where(|_| String::new())
+}
+
+/// SQL: [`joined_sql`] and the condition that the project is one of `ids`. Each table is read for these ids alone: told of
+/// the projects only, the server may read all of the others to join them.
+pub(super) fn joined_of_sql(ids: &[ProjectId]) -> String {
+    let chosen = |key: &str| in_sql(key, ids.iter().copied());
+    format!("{} WHERE {}", joined_where(|key| format!(" AND {}", chosen(key))), chosen("p.id"))
+}
+
+/// SQL: [`joined_sql`] for the page that comes next on the walk `here`, of whose tables none is read from its beginning.
+pub(super) fn joined_behind_sql(here: Keyset) -> String {
+    joined_where(|key| here.behind_sql(key))
+}
+
+/// `condition` makes what follows of a join's key.
+fn joined_where(condition: impl Fn(&str) -> String) -> String {
     let joins = Kind::ALL.map(|kind| {
         let (table, alias) = (kind.table(), alias(kind));
-        format!(" LEFT JOIN {table} {alias} ON {alias}.project_id = p.id")
+        let key = format!("{alias}.project_id");
+        format!(" LEFT JOIN {table} {alias} ON {key} = p.id{}", condition(&key))
     });
     format!("{PARENT} p{}", joins.concat())
 }

@@ -1,6 +1,5 @@
 //! The backfill, on both backends.
 
-mod cost;
 mod faults;
 mod fixture;
 mod interleaving;

@@ -6,6 +6,7 @@ mod back_out;
 mod backfill;
 mod catalog;
 mod contract;
+mod cost;
 mod expand;
 mod faults;
 mod plan_errors;

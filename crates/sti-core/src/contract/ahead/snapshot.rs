@@ -48,7 +48,7 @@ fn compare_and_archive(
     }
     work.options.probe.at(Step::Archive);
     tries.tell(&Progress::Archiving { projects: found.plan.archive_rows });
-    let archived = archive(connection, run, "TRUE")?;
+    let archived = archive(connection, run)?;
     expect("rows in the archive", found.plan.archive_rows, archived)?;
     let tally = Tally::of(&found.plan, archived, seen);
     Ok((found, tally))

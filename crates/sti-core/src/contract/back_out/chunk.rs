@@ -91,13 +91,14 @@ pub(super) fn run(
             give_up_run(connection)?;
             return Ok(0);
         };
+        dialect::read_by_index(connection).doing("limiting the transaction")?;
         job.probe.at(Step::Lock);
         let mut expected = i64::try_from(ids.len()).unwrap_or(i64::MAX);
         if job.probe.sabotage() != Sabotage::Lock {
             expected = lock(connection, kind, ids)?;
         }
         job.probe.at(Step::Look);
-        let chosen = in_sql("r.project_id", ids.iter().copied());
+        let chosen = |key: &str| in_sql(key, ids.iter().copied());
         let with_pointer = job.pointers.contains(&kind);
         let blockers = of_rows(connection, kind, &chosen, true, with_pointer)?;
         if let Some(blocker) = blockers.into_iter().next() {

@@ -87,7 +87,13 @@ pub fn plan(connection: &mut AnyConnection) -> Result<BackOutPlan, BackOutError>
         let columns_are_there = blockers.iter().all(|blocker| blocker.obstacle != Obstacle::ColumnsMissing);
         for kind in Kind::ALL {
             let with_pointer = pointers.contains(&kind);
-            blockers.extend(of_rows(connection, kind, "TRUE", columns_are_there, with_pointer)?);
+            blockers.extend(of_rows(
+                connection,
+                kind,
+                &|_| "TRUE".to_owned(),
+                columns_are_there,
+                with_pointer,
+            )?);
         }
         let run = last_run(connection)?.filter(|run| run.state == RunState::Active);
         let gives_up_run = run.map(|run| run.run.0);
@@ -139,22 +145,26 @@ fn backfill_at_work(connection: &mut AnyConnection) -> Result<bool, DbError> {
 pub(super) fn of_rows(
     connection: &mut AnyConnection,
     kind: Kind,
-    condition: &str,
+    chosen: &dyn Fn(&str) -> String,
     columns_are_there: bool,
     with_pointer: bool,
 ) -> Result<Vec<Blocker>, DbError> {
     let (table, exact) = (kind.table(), dialect::backend(connection).exact());
+    // Said of both sides of a join, so that neither is read beyond it.
+    let (condition, of_parent) = (chosen("r.project_id"), chosen("p.id"));
     let mut sources = vec![(
         Obstacle::Orphans(kind),
         "r.project_id",
         format!(
-            "{table} r WHERE {condition} AND NOT EXISTS (SELECT 1 FROM {PARENT} p WHERE p.id = r.project_id)"
+            "{table} r WHERE {condition} AND NOT EXISTS \
+             (SELECT 1 FROM {PARENT} p WHERE p.id = r.project_id AND {of_parent})"
         ),
     )];
     if columns_are_there {
         let differs = any_differs_sql(kind, "p", "r", exact);
-        let from =
-            format!("{table} r JOIN {PARENT} p ON p.id = r.project_id WHERE {condition} AND {differs}");
+        let from = format!(
+            "{table} r JOIN {PARENT} p ON p.id = r.project_id WHERE {condition} AND {of_parent} AND {differs}"
+        );
         sources.push((Obstacle::Differs(kind), "r.project_id", from));
     }
     if with_pointer {

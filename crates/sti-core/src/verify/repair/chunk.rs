@@ -19,7 +19,7 @@ use crate::models::{Kind, ProjectId};
 use crate::probe::{Probe, Sabotage, Step};
 
 use super::super::scan::orphans_sql;
-use super::super::traits::{Scope, Traits, joined_sql, traits_sql};
+use super::super::traits::{Scope, Traits, joined_of_sql, traits_sql};
 use super::super::watch::Reading;
 use super::change::{Change, ChangeCounts, Direction, needed};
 use super::pointers::{self, Pointer};
@@ -77,6 +77,7 @@ pub(super) fn run(
 ) -> Result<(ChangeCounts, i64), Failed<Undone>> {
     write_transaction_phased(connection, |connection| {
         dialect::limit_transaction(connection, job.limits).doing("limiting the transaction")?;
+        dialect::read_by_index(connection).doing("limiting the transaction")?;
         job.probe.at(Step::Lock);
         if job.probe.sabotage() == Sabotage::None {
             lock(connection, work, ids)?;
@@ -137,20 +138,18 @@ fn look(
     job: &Job<'_>,
 ) -> Result<Decided, DbError> {
     let backend = dialect::backend(connection);
-    let ids = ids.iter().copied();
     let sql = match work {
         Work::Projects => format!(
-            "SELECT p.id AS id, {} AS traits FROM {} WHERE {} ORDER BY p.id {}",
+            "SELECT p.id AS id, {} AS traits FROM {} ORDER BY p.id {}",
             traits_sql(Scope::Values, backend),
-            joined_sql(),
-            in_sql("p.id", ids),
+            joined_of_sql(ids),
             // With the second look taken out, this is the first statement, and the joined rows are the old ones.
             if job.probe.sabotage() == Sabotage::SecondLook { "FOR NO KEY UPDATE OF p" } else { "" },
         ),
         Work::Orphans(kind) => format!(
             "SELECT r.project_id AS id, CAST(0 AS bigint) AS traits FROM {} AND {}",
             orphans_sql(kind, &Reading::unwatched()),
-            in_sql("r.project_id", ids)
+            in_sql("r.project_id", ids.iter().copied())
         ),
     };
     let seen: Vec<Seen> =

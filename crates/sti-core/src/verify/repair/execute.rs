@@ -15,7 +15,7 @@ use crate::probe::Probe;
 
 use super::super::error::VerifyError;
 use super::super::scan::orphans_sql;
-use super::super::traits::{alias, joined_sql};
+use super::super::traits::{alias, joined_behind_sql};
 use super::super::watch::Reading;
 use super::change::{ChangeCounts, Direction};
 use super::chunk::{self, Job, Undone, Work};
@@ -228,7 +228,8 @@ fn candidates(
                 let differs = any_differs_sql(kind, "p", right, exact);
                 format!("({} AND ({wrong} OR {differs}))", is_kind_sql(kind, "p", exact))
             });
-            (format!("SELECT p.id AS id FROM {} WHERE ({})", joined_sql(), of_kind.join(" OR ")), "p.id")
+            let from = joined_behind_sql(here);
+            (format!("SELECT p.id AS id FROM {from} WHERE ({})", of_kind.join(" OR ")), "p.id")
         }
         Work::Orphans(kind) => (
             format!("SELECT r.project_id AS id FROM {}", orphans_sql(kind, &Reading::unwatched())),

@@ -56,8 +56,9 @@ fn source_sql(
     let table = kind.table();
     let both = || {
         format!(
-            "{PARENT} p JOIN {table} r ON r.project_id = p.id WHERE {} AND {}",
+            "{PARENT} p JOIN {table} r ON r.project_id = p.id WHERE {} AND {} AND {}",
             in_sql("p.id", ids()),
+            in_sql("r.project_id", ids()),
             any_differs_sql(kind, "p", "r", backend.exact()),
         )
     };
@@ -72,8 +73,9 @@ fn source_sql(
             "p.id",
             "CAST(NULL AS text)".to_owned(),
             format!(
-                "{PARENT} p WHERE {} AND NOT EXISTS (SELECT 1 FROM {table} r WHERE r.project_id = p.id)",
-                in_sql("p.id", ids())
+                "{PARENT} p WHERE {} AND NOT EXISTS (SELECT 1 FROM {table} r WHERE r.project_id = p.id AND {})",
+                in_sql("p.id", ids()),
+                in_sql("r.project_id", ids())
             ),
         ),
         Change::ClearPointer => (
@@ -114,10 +116,11 @@ fn update_legacy(connection: &mut AnyConnection, kind: Kind, ids: &[ProjectId]) 
         format!("{column} = CASE WHEN {differs} THEN r.{column} ELSE p.{column} END")
     });
     let sql = format!(
-        "UPDATE {PARENT} AS p SET {} FROM {} r WHERE r.project_id = p.id AND {} AND {}",
+        "UPDATE {PARENT} AS p SET {} FROM {} r WHERE r.project_id = p.id AND {} AND {} AND {}",
         set.collect::<Vec<_>>().join(", "),
         kind.table(),
         in_sql("p.id", ids.iter().copied()),
+        in_sql("r.project_id", ids.iter().copied()),
         any_differs_sql(kind, "p", "r", exact),
     );
     execute(connection, sql, "updating the legacy columns from the subtype rows")

@@ -69,6 +69,7 @@ pub(super) fn run(
 ) -> Result<Option<Chunk>, session::Undone<Undone>> {
     let work = |connection: &mut AnyConnection| {
         dialect::limit_transaction(connection, job.limits).doing("limiting the transaction")?;
+        dialect::read_by_index(connection).doing("limiting the transaction")?;
         let Some(cursor) = hold(connection, job)? else { return Ok(None) };
         let Some((range, _)) = Keyset::after(cursor).next_range(connection, "TRUE", job.size)? else {
             return Ok(None);

@@ -68,12 +68,12 @@ fn values_sql(backend: Backend, event: i64, ids: &[ProjectId]) -> String {
     };
     let columns = Kind::ALL.into_iter().flat_map(|kind| kind.columns().iter().map(move |c| (kind, *c)));
     let columns: String = columns.map(of_column).collect();
-    let rows = Kind::ALL.map(|kind| {
-        format!(" LEFT JOIN {} {row} ON {row}.project_id = p.id", kind.table(), row = alias(kind))
-    });
+    let rows = Kind::ALL.map(|kind| backend.left_join_one(kind.table(), alias(kind), "x.project_id = p.id"));
+    let then = format!("x.event_id = {event} AND x.project_id = p.id");
     format!(
-        "SELECT p.id AS id, CASE WHEN a.project_id IS NULL THEN 0 ELSE 1 END AS archived{columns} FROM {PARENT} p \
-         LEFT JOIN sti_legacy_archive a ON a.event_id = {event} AND a.project_id = p.id{} WHERE {}",
+        "SELECT p.id AS id, CASE WHEN a.project_id IS NULL THEN 0 ELSE 1 END AS archived{columns} FROM {PARENT} p{}{} \
+         WHERE {}",
+        backend.left_join_one("sti_legacy_archive", "a", &then),
         rows.concat(),
         in_sql("p.id", ids.iter().copied())
     )
@@ -113,9 +113,10 @@ pub(super) fn count(backend: Backend, event: i64, ids: &[ProjectId]) -> String {
 pub(super) fn update(backend: Backend, event: i64, ids: &[ProjectId], lock: &str) -> String {
     let sets = LEGACY_COLUMNS.map(|c| format!("{c} = v.is_{c}"));
     format!(
-        "UPDATE {PARENT} AS t SET {} FROM ({} {lock}) v WHERE v.id = t.id AND {}",
+        "UPDATE {PARENT} AS t SET {} FROM ({} {lock}) v WHERE v.id = t.id AND {} AND {}",
         sets.join(", "),
         values_sql(backend, event, ids),
+        in_sql("t.id", ids.iter().copied()),
         changes_sql(backend.exact())
     )
 }
