@@ -185,7 +185,8 @@ mod tests {
         }
         for file in found {
             let text = fs::read_to_string(root.join(&file)).unwrap();
-            assert!(snapshot(&text).contains("\nCREATE TRIGGER"), "{file}");
+            assert!(snapshot(&text).contains(" TRIGGER "), "{file}");
+            assert!(snapshot(&text).starts_with("CREATE "), "{file}");
         }
     }
 

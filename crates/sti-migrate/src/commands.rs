@@ -6,6 +6,7 @@ mod drop_legacy;
 mod leftovers;
 mod misfits;
 mod restore_legacy;
+mod retries;
 mod status;
 mod sync;
 mod up;

@@ -5,6 +5,7 @@ mod plan_file;
 mod progress;
 mod report;
 mod sections;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -3,13 +3,12 @@
 mod report;
 
 use sti_cli::answer::EXIT_CODES;
-use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _};
 use sti_core::db::Access;
-use sti_core::expand::Retry;
 use sti_core::sync::{self, Attempts, Install, Installed, SyncError};
 
 use self::report::{Stage, SyncReport};
+use super::retries;
 
 /// Keep subtype rows right by triggers, for writers that do not embed the library. PostgreSQL only.
 ///
@@ -96,8 +95,8 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
 
 fn install(options: &InstallOptions, common: &Common) -> Answer {
     let target = common.database.resolve("sti-migrate sync install")?;
-    let install =
-        sync::install(&mut target.connector(), options.locks.attempts(), &mut tell).map_err(failure)?;
+    let install = sync::install(&mut target.connector(), options.locks.attempts(), &mut retries::tell)
+        .map_err(failure)?;
     SyncReport::new(&target, Stage::Install(&install)).print(common.format)?;
     Ok(match install {
         Install::Done { .. } | Install::Already => Exit::Done,
@@ -114,8 +113,8 @@ fn status(common: &Common) -> Answer {
 
 fn remove(options: &RemoveOptions, common: &Common) -> Answer {
     let target = common.database.resolve("sti-migrate sync remove")?;
-    let remove =
-        sync::remove(&mut target.connector(), options.locks.attempts(), &mut tell).map_err(failure)?;
+    let remove = sync::remove(&mut target.connector(), options.locks.attempts(), &mut retries::tell)
+        .map_err(failure)?;
     SyncReport::new(&target, Stage::Remove(&remove)).print(common.format)?;
     Ok(Exit::Done)
 }
@@ -125,16 +124,5 @@ fn failure(error: SyncError) -> Failure {
         SyncError::Locked { .. } => Failure::of(Exit::Stopped, format_args!("stopped: {error}"), &error),
         SyncError::Unknown(_) => Failure::of(Exit::Unknown, &error, &error),
         error => error.into(),
-    }
-}
-
-fn tell(retry: &Retry) {
-    let Retry { attempt, attempts, reason, holders, rest } = retry;
-    say(format_args!(
-        "attempt {attempt} of {attempts}: {reason}; rolled back, trying again in {:.1} s",
-        rest.as_secs_f64()
-    ));
-    for holder in holders {
-        say(format_args!("  {holder}"));
     }
 }

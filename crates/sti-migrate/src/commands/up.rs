@@ -9,11 +9,11 @@ use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target};
 use sti_core::contract::{self, DropOptions};
 use sti_core::db::{Access, AnyConnection, Backend};
-use sti_core::expand::{self, Retry, UpError, UpOptions, UpReport};
+use sti_core::expand::{self, UpError, UpOptions, UpReport};
 use sti_core::sync;
 
 use self::report::{Refusal, Report};
-use super::leftovers;
+use super::{leftovers, retries};
 
 /// Adopt the application's tables where they are, make those that are missing, and the tools' own.
 ///
@@ -75,7 +75,7 @@ fn live(options: &Options, common: &Common, target: &Target) -> Answer {
     let access = if options.create { Access::Create } else { Access::Write };
     let mut connection = target.connect(access)?;
     let up = UpOptions { attempts: options.attempts.get(), ..UpOptions::default() };
-    match expand::up(&mut connection, up, &mut tell) {
+    match expand::up(&mut connection, up, &mut retries::tell) {
         Ok(report) => {
             clear_leftovers(&mut connection, options.attempts.get())?;
             let sync = sync::look(&mut connection)?;
@@ -99,7 +99,7 @@ fn clear_leftovers(connection: &mut AnyConnection, attempts: u32) -> Result<(), 
     }
     let mut how = DropOptions::default();
     how.attempts = attempts;
-    contract::clear_leftovers(connection, &how, &mut tell).map_err(|error| {
+    contract::clear_leftovers(connection, &how, &mut retries::tell).map_err(|error| {
         let message = format_args!(
             "stopped: what a drop that was not made has left could not all be taken away: {error}"
         );
@@ -114,15 +114,4 @@ fn clear_leftovers(connection: &mut AnyConnection, attempts: u32) -> Result<(), 
 fn refuse(common: &Common, target: &Target, misfits: &[expand::Misfit]) -> Answer {
     Refusal::new(target, misfits).print(common.format)?;
     Ok(Exit::Negative)
-}
-
-fn tell(retry: &Retry) {
-    let Retry { attempt, attempts, reason, holders, rest } = retry;
-    say(format_args!(
-        "attempt {attempt} of {attempts}: {reason}; rolled back, trying again in {:.1} s",
-        rest.as_secs_f64()
-    ));
-    for holder in holders {
-        say(format_args!("  {holder}"));
-    }
 }

@@ -39,13 +39,7 @@ impl Held {
             database.execute("DROP TRIGGER hold");
             return;
         }
-        let gate = Gate::at(database, "hold", self);
-        let mut child = start();
-        gate.reached(application);
-        kill(&mut child);
-        gate.open();
-        wait_until_gone(database, application);
-        gate.remove();
+        Gate::at(database, "hold", self).kill(application, start());
     }
 }
 
@@ -104,6 +98,16 @@ impl<'a> Gate<'a> {
         self.database.execute(&format!("SELECT nextval('closed_{}')", self.name));
     }
 
+    /// Kills `child`, whose sessions are called `application`, when it stands there, and takes the gate away.
+    #[track_caller]
+    fn kill(self, application: &str, mut child: Child) {
+        self.reached(application);
+        kill(&mut child);
+        self.open();
+        wait_until_gone(self.database, application);
+        self.remove();
+    }
+
     /// Takes it away.
     pub(crate) fn remove(self) {
         let name = self.name;
@@ -119,13 +123,7 @@ pub(crate) fn kill_at_ddl(
     tag: &str,
     start: impl FnOnce() -> Child,
 ) {
-    let gate = Gate::at_ddl(database, "hold", application, tag);
-    let mut child = start();
-    gate.reached(application);
-    kill(&mut child);
-    gate.open();
-    wait_until_gone(database, application);
-    gate.remove();
+    Gate::at_ddl(database, "hold", application, tag).kill(application, start());
 }
 
 /// SQL: the sessions of an `application` on this database.

@@ -7,11 +7,11 @@ use sti_cli::stderr::say;
 use sti_cli::steps::Steps;
 use sti_cli::{Exit, Failure, Target, number};
 use sti_core::backfill::StopSignal;
-use sti_core::contract::{self, ContractError, DropEvent, DropOptions, Leftovers, Progress, Retry};
+use sti_core::contract::{self, ContractError, DropEvent, DropOptions, Leftovers, Progress};
 use sti_core::db::Access;
 use sti_core::metrics;
 
-use crate::commands::leftovers;
+use crate::commands::{leftovers, retries};
 
 /// Does `work`, tells its steps, and asks it to stop at the first SIGINT or SIGTERM. At a second one the process ends at
 /// once, with `second`.
@@ -70,7 +70,10 @@ fn remains(seen: Option<(Leftovers, Option<i64>)>) -> String {
 
 fn tell(steps: &Steps, progress: &Progress) {
     match progress {
-        Progress::Retry(retry) => tell_retry(retry),
+        Progress::Retry(retry) => {
+            metrics::drop_locks_retried();
+            retries::tell(retry);
+        }
         progress => steps.tell(words(progress)),
     }
 }
@@ -103,18 +106,6 @@ fn words(progress: &Progress) -> String {
 
 /// So far entries are counted.
 const COUNTED: i64 = 100_000;
-
-fn tell_retry(retry: &Retry) {
-    metrics::drop_locks_retried();
-    let Retry { attempt, attempts, reason, holders, rest } = retry;
-    say(format_args!(
-        "attempt {attempt} of {attempts}: {reason}; rolled back, trying again in {:.1} s",
-        rest.as_secs_f64()
-    ));
-    for holder in holders {
-        say(format_args!("  {holder}"));
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use sti_cli::{Document, Table, number};
 use sti_core::contract::{DropPlan, Gate, GateResult, Verdict};
 use sti_core::models::Kind;
 
-use super::report::one_line;
+use super::words::one_line;
 
 /// Every gate in a table; below it, for those that found something, what, and how to mend it.
 pub(super) fn gates(document: Document, plan: &DropPlan) -> Document {

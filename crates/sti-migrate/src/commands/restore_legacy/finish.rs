@@ -4,13 +4,14 @@ use serde::Serialize;
 use sti_cli::{Answer, Common, Document, Exit, Report, Target};
 use sti_core::contract::restore::{Attempts, Finish, FinishOptions, finish};
 
-use super::{failure, progress};
+use super::failure;
+use crate::commands::retries;
 
 pub(super) fn run(common: &Common, locks: Attempts) -> Answer {
     let target = common.database.resolve("sti-migrate restore-legacy --finish")?;
     let options = FinishOptions { locks, ..FinishOptions::default() };
     let answer =
-        finish(&mut target.connector(), &options, &mut progress::retried).map_err(|error| failure(&error))?;
+        finish(&mut target.connector(), &options, &mut retries::tell).map_err(|error| failure(&error))?;
     FinishReport::new(&target, &answer).print(common.format)?;
     Ok(match answer {
         Finish::Done { .. } | Finish::Already { .. } => Exit::Done,

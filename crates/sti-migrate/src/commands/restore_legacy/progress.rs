@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use sti_cli::stderr::say;
 use sti_cli::{number, percent};
-use sti_core::contract::Retry;
 use sti_core::contract::restore::RestoreEvent;
+
+use crate::commands::retries;
 
 /// The longest time between two lines about chunks.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -19,7 +20,7 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn tell(&mut self, event: &RestoreEvent) {
         match event {
-            RestoreEvent::Retried(retry) => retried(retry),
+            RestoreEvent::Retried(retry) => retries::tell(retry),
             RestoreEvent::Began(began) => {
                 let added =
                     if began.added.is_empty() { "no column".to_owned() } else { began.added.join(", ") };
@@ -52,17 +53,5 @@ impl Lines {
             }
             RestoreEvent::Verifying => say("refilled; comparing both sides of every project"),
         }
-    }
-}
-
-/// An attempt at the locks that failed.
-pub(super) fn retried(retry: &Retry) {
-    let Retry { attempt, attempts, reason, holders, rest } = retry;
-    say(format_args!(
-        "attempt {attempt} of {attempts}: {reason}; rolled back, trying again in {:.1} s",
-        rest.as_secs_f64()
-    ));
-    for holder in holders {
-        say(format_args!("  {holder}"));
     }
 }
