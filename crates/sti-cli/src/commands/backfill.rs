@@ -30,8 +30,8 @@ use super::flag_off;
 ///
 /// Each chunk locks its projects, copies the legacy columns into the subtype rows that are missing, counts, and commits
 /// together with its entry in the ledger: stop it, kill it or unplug it at any moment and run the same command again.
-/// Rows that are there are compared and never changed. To undo it before the legacy columns are dropped: set the
-/// services back to ENABLE_STI=false; the legacy columns are not touched.
+/// Rows that are there are compared and never changed, and the legacy columns are not touched: nothing has to be
+/// undone. sti-migrate back-out empties the subtype tables.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Options {

@@ -209,8 +209,8 @@ fn way_back() -> Vec<String> {
         "sti-migrate restore-legacy: re-adds the five columns as they were and fills them from the archive, or from \
          the subtype row where that was changed since",
         "sti-verify: compares both sides again",
-        "ENABLE_STI=true, then false: services read, then write, the legacy columns only",
         "sti-migrate restore-legacy --finish: takes the restore's triggers away, once every service writes both sides",
+        "ENABLE_STI=true: services read the legacy columns; then false, if they are to write nothing else",
     ]
     .map(str::to_owned)
     .to_vec()

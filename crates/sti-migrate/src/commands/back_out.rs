@@ -15,9 +15,10 @@ use self::report::{BackOutReport, Stage};
 /// the legacy columns hold exactly what it holds and no pointer refers to it; that is asked again for each row under the
 /// lock under which it is deleted, in chunks. The projects themselves and their legacy columns are not touched.
 ///
-/// Refused after a drop, while one is being restored, and while a backfill is at work. Set every service to
-/// ENABLE_STI=false before: one in subtype mode shows empty fields where the rows are gone, and one in dual or subtype
-/// mode makes rows anew.
+/// Refused after a drop until its restore is finished, while a backfill is at work, beside sync triggers, and while a row
+/// holds what the legacy columns do not, has no project, or is pointed at. Set every service to ENABLE_STI=false before
+/// (subtype, then true, then false): one in subtype mode shows empty fields where the rows are gone, and one in dual or
+/// subtype mode makes rows anew.
 ///
 /// To undo it: ENABLE_STI=true sti backfill --include-drafts.
 #[derive(Debug, clap::Args)]

@@ -144,11 +144,20 @@ fn fix(gate: Gate, found: i64) -> String {
     match gate {
         Gate::Coverage => Scope::NonDraft.command().to_owned(),
         Gate::DraftValues => Scope::All.command().to_owned(),
-        Gate::Orphans => "sti-verify --repair --from legacy".to_owned(),
+        Gate::Orphans => {
+            "sti-verify --repair --from legacy; with ENABLE_STI=subtype after --from subtype, which leaves \
+                          them alone and mends what users see"
+                .to_owned()
+        }
+        Gate::WrongKind => {
+            "sti-verify --repair --from legacy; but set the project_type first where it is unknown: no \
+                            repair touches those"
+                .to_owned()
+        }
         Gate::UnknownType => format!(
             "set project_type of these projects and run {}; or let only the archive \
              keep their values, with --waive unknown-type={found}",
-            Scope::NonDraft.command()
+            Scope::All.command()
         ),
         Gate::StrayValues => format!(
             "empty these columns of these projects; or let only the archive keep their values, with --waive \
