@@ -26,6 +26,9 @@ impl std::fmt::Debug for Interrupt {
 /// How often the signal is looked at, and how often a statement is cancelled until it is.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The longest wait for a cancellation that is being sent.
+const SENDING: Duration = Duration::from_secs(1);
+
 /// The rest after a connection that was not to be had.
 const NO_CONNECTION: Duration = Duration::from_secs(1);
 
@@ -48,30 +51,55 @@ pub(crate) fn interruptible<T>(
     worked
 }
 
-/// Whether the work has come back.
+/// How the work and the thread stand.
 #[derive(Default)]
-struct Ended(Arc<(Mutex<bool>, Condvar)>);
+struct State {
+    /// The work has come back.
+    ended: bool,
+    /// A cancellation is on its way to the server.
+    sending: bool,
+}
+
+#[derive(Default)]
+struct Ended(Arc<(Mutex<State>, Condvar)>);
 
 impl Ended {
-    fn lock(&self) -> MutexGuard<'_, bool> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for it, at most for so long; gives whether it has.
+    /// Waits for the end of the work, at most for so long; gives whether it has come.
     fn within(&self, time: Duration) -> bool {
-        let waited = self.0.1.wait_timeout_while(self.lock(), time, |ended| !*ended);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        let waited = self.0.1.wait_timeout_while(self.lock(), time, |state| !state.ended);
+        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+    }
+
+    /// Sends a cancellation, unless the work has come back.
+    fn send<E>(&self, cancel: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        let mut state = self.lock();
+        if state.ended {
+            return Ok(());
+        }
+        state.sending = true;
+        drop(state);
+        let sent = cancel();
+        self.lock().sending = false;
+        self.0.1.notify_all();
+        sent
     }
 }
 
-/// Tells that the work has come back, also if it panics. While a cancellation is being sent it waits for that: none comes
-/// later.
+/// Tells that the work has come back, also if it panics. It waits for a cancellation that is being sent, so that none comes
+/// later; but not for long: a pooler may have no session for it before this transaction is over.
 struct Ending<'e>(&'e Ended);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        *self.0.lock() = true;
-        self.0.0.1.notify_all();
+        let Self(Ended(shared)) = self;
+        let mut state = self.0.lock();
+        state.ended = true;
+        shared.1.notify_all();
+        let _ = shared.1.wait_timeout_while(state, SENDING, |state| state.sending);
     }
 }
 
@@ -89,8 +117,7 @@ fn cancel_when_asked(canceller: Canceller, interrupt: &Interrupt, ended: &Ended)
             rest = NO_CONNECTION;
             continue;
         };
-        let has_ended = ended.lock();
-        if !*has_ended && canceller.cancel(open).is_err() {
+        if ended.send(|| canceller.cancel(open)).is_err() {
             connection = None;
         }
     }

@@ -142,6 +142,7 @@ fn steps(
             },
         };
         if let Some(blocked) = tries.failed(connection, reason, &base.plan)? {
+            work.options.go_on()?;
             return Ok(Ended::Blocked(blocked));
         }
     }

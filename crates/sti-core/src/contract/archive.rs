@@ -153,6 +153,12 @@ pub(super) fn delete_behind(
     Ok(Some(Deleted { rows: i64::try_from(rows).unwrap_or(i64::MAX), through }))
 }
 
+/// Gives the room of deleted rows back, or whoever comes to look for the first one reads past all of them. Not inside a
+/// transaction.
+pub(super) fn vacuum(connection: &mut AnyConnection) -> Result<(), DbError> {
+    dialect::vacuum(connection, "sti_legacy_archive").doing("vacuuming sti_legacy_archive")
+}
+
 /// Whether the archive of `event` has rows up to `through`.
 pub(super) fn has_rows_up_to(
     connection: &mut AnyConnection,

@@ -125,6 +125,7 @@ pub(super) fn attempts(
             },
         };
         if let Some(blocked) = tries.failed(connection, reason, &before.plan)? {
+            options.go_on()?;
             return Ok((Ended::Blocked(blocked), tries.number()));
         }
     }

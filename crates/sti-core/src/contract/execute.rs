@@ -129,11 +129,14 @@ fn not_done(
     reason: String,
     tell: &mut dyn FnMut(&Progress),
 ) -> Outcome {
+    // Whoever has asked for a stop wants nothing to be left, either.
+    let mut options = options.clone();
+    options.interrupt = None;
     if let Ok(mut connection) = connector() {
         let mut number = 0;
         // The server may take a moment to end the session that was lost, which holds its record as long.
         while number < LAST_TRIES
-            && leftovers::clear(&mut connection, options, None, tell).is_ok()
+            && leftovers::clear(&mut connection, &options, None, tell).is_ok()
             && leftovers(&mut connection).is_ok_and(|left| !left.is_empty())
         {
             number += 1;

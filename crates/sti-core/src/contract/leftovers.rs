@@ -5,6 +5,7 @@
 use diesel::RunQueryDsl as _;
 use diesel::sql_types::BigInt;
 
+use super::archive;
 use super::change_log::take::{self, Entries};
 use super::change_log::{self, triggers};
 use super::error::ContractError;
@@ -130,7 +131,11 @@ pub(super) fn clear(
     if found.is_empty() {
         return Ok(());
     }
-    tell(if mine.is_some() { &Progress::CleaningUp } else { &Progress::ClearingLeftovers });
+    if mine.is_some() {
+        tell(&Progress::CleaningUp);
+    } else if !found.at_work() {
+        tell(&Progress::ClearingLeftovers);
+    }
     let retrying = &mut |retry: &Retry| tell(&Progress::Retry(retry.clone()));
     let attempts = Attempts { attempts: options.attempts, lock_timeout: options.lock_timeout };
     let stop = options.stop().filter(|_| mine.is_none());
@@ -150,7 +155,7 @@ pub(super) fn clear(
     let untriggered = if nobodys { remove_triggers(connection, &found, limits, retrying) } else { Ok(()) };
     go_on()?;
     for run in found.runs {
-        let mut after = None;
+        let (mut after, mut chunks) = (None, 0);
         while let TakenAway::Through(through) = done(under_locks(
             connection,
             Tables::None,
@@ -160,6 +165,10 @@ pub(super) fn clear(
             not_asked,
         ))? {
             after = through;
+            chunks += 1;
+            if after.is_none() && chunks > 2 {
+                archive::vacuum(connection)?;
+            }
             go_on()?;
         }
     }

@@ -223,7 +223,12 @@ pub fn execute(
                 after = Some(through);
             }
             // Once more from the beginning: it is done when there is nothing at all.
-            Ok((Some(Chunk::NoMore), _)) if after.is_some() => after = None,
+            Ok((Some(Chunk::NoMore), _)) if after.is_some() => {
+                if deleted > i64::from(CHUNK) {
+                    archive::vacuum(session.connection())?;
+                }
+                after = None;
+            }
             Ok((Some(Chunk::NoMore), _)) => return Ok(Purge::Done { plan, deleted }),
             Ok((None, _)) => return Err(PurgeError::Overtaken { deleted }),
             Err(Undone::Locked { holders, source, .. }) => {

@@ -212,7 +212,8 @@ impl Limits {
     }
 }
 
-const BY_INDEX: &str = "SET LOCAL enable_seqscan = off";
+/// What cannot be read by index costs so much then, on paper, that the server would compile it first.
+const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
 
 /// Makes the transaction that is open read by index, also where the server believes that reading the whole table is a
 /// little cheaper: for a chunk, which it would do for every chunk, and the work would grow with the square of the table.

@@ -18,6 +18,7 @@ use sti_core::db::{Access, dialect};
 use sti_core::metrics;
 
 use self::plan_file::PlanFile;
+use self::progress::Watch;
 use self::report::{DropReport, Stage};
 
 /// The longest value of `--max-lock`.
@@ -116,16 +117,15 @@ fn show(common: &Common, target: &Target, how: &DropOptions, plan_out: Option<&P
 fn rehearse(common: &Common, target: &Target, how: &DropOptions) -> Answer {
     let mut connection = target.connect(Access::Write)?;
     // The connection goes with the work: what is open looks as if it were at work.
-    let rehearsal = progress::watch(target, how, Exit::Stopped, move |how, tell| {
-        contract::rehearse(&mut connection, how, tell)
-    })?;
+    let watch = Watch::start(target, Exit::Stopped)?;
+    let rehearsal = watch.over(how, move |how, tell| contract::rehearse(&mut connection, how, tell))?;
     print(common, target, how, Stage::Rehearsal(&rehearsal))
 }
 
 fn execute(common: &Common, target: &Target, how: &DropOptions, digest: &str) -> Answer {
-    let outcome = progress::watch(target, how, Exit::Unknown, |how, tell| {
-        contract::execute(&mut target.connector(), how, digest, tell)
-    })?;
+    let watch = Watch::start(target, Exit::Unknown)?;
+    let outcome =
+        watch.over(how, |how, tell| contract::execute(&mut target.connector(), how, digest, tell))?;
     print(common, target, how, Stage::Drop(&outcome, digest))
 }
 
@@ -156,6 +156,11 @@ fn left(target: &Target, stage: Stage<'_>, exit: Exit) -> Leftovers {
     };
     let ask = || contract::leftovers(&mut target.connect(Access::Write).ok()?).ok();
     let left = if begun { ask() } else { None };
+    if left.as_ref().is_some_and(Leftovers::at_work)
+        && matches!(stage, Stage::Drop(Outcome::NotDone { .. }, _))
+    {
+        say("what is left of it, if anything, `sti-migrate status` shows in a minute");
+    }
     // What belongs to another one that is at work is none of ours.
     left.filter(|left| !left.at_work()).unwrap_or_default()
 }

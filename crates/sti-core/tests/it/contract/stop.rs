@@ -25,6 +25,10 @@ both_backends! {
     when_the_columns_go_it_goes_on,
 }
 
+/// Ends every session of the drop.
+const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'drop' \
+                         AND datname = current_database() AND pid <> pg_backend_pid()";
+
 /// How long anything that must happen may take before the test fails.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -314,11 +318,7 @@ fn what_another_one_has_left_stays_for_the_next_command() {
     let mut lost = options();
     let url = database.url().to_owned();
     lost.probe = once_at(Step::CatchUp, move || {
-        execute_on(
-            &url,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'drop' \
-             AND datname = current_database() AND pid <> pg_backend_pid()",
-        );
+        execute_on(&url, TERMINATE);
     });
     let mut first = Some(open(&database));
     let mut once = || {
@@ -339,6 +339,25 @@ fn what_another_one_has_left_stays_for_the_next_command() {
     stopped(&ended, "clearing what another one has left");
     assert_eq!(leftovers(&mut open(&database)).unwrap().archived, 4);
     clear_leftovers(&mut open(&database), &DropOptions::default(), &mut |_| ()).unwrap();
+    nothing_is_left(&database);
+    assert_eq!(everything(&database), before);
+}
+
+/// The wish to stop does not keep a drop from taking away its own after its connection was lost.
+#[test]
+fn what_a_lost_connection_has_left_is_taken_away_all_the_same() {
+    let database = TestDatabase::postgres();
+    ready(&database);
+    let before = everything(&database);
+    let digest = planned(&database, &options()).digest;
+    let (mut options, signal) = interruptible(&database);
+    let url = database.url().to_owned();
+    options.probe = once_at(Step::CatchUp, move || {
+        execute_on(&url, TERMINATE);
+        signal.stop();
+    });
+    let outcome = drop_with(database.url(), &options, &digest);
+    assert!(matches!(outcome, Ok(Outcome::NotDone { .. }) | Err(ContractError::Stopped)), "{outcome:?}");
     nothing_is_left(&database);
     assert_eq!(everything(&database), before);
 }

@@ -13,28 +13,42 @@ use sti_core::metrics;
 
 use crate::commands::{leftovers, retries};
 
-/// Does `work`, tells its steps, and asks it to stop at the first SIGINT or SIGTERM. At a second one the process ends at
-/// once, with `second`.
-pub(super) fn watch<T>(
-    target: &Target,
-    how: &DropOptions,
-    second: Exit,
-    work: impl FnOnce(&DropOptions, &mut dyn FnMut(&Progress)) -> Result<T, ContractError>,
-) -> Result<T, Failure> {
-    let stop = StopSignal::default();
-    let _listener = Listener::start(&stop, second)?;
-    let mut how = how.clone();
-    how.interrupt = Some(target.interrupt(stop.clone(), Access::Write));
-    let steps = Steps::begin(std::io::stderr().is_terminal(), stop.clone(), ASKED);
-    let ended = work(&how, &mut |progress| tell(&steps, progress));
-    drop(steps);
-    if ended.is_ok() && stop.is_set() {
-        say("asked to stop too late: it had come to its end");
+/// Listens to SIGINT and SIGTERM until it is dropped: the first one asks the work to stop, at a second one the process ends
+/// at once.
+pub(super) struct Watch<'t> {
+    target: &'t Target,
+    stop: StopSignal,
+    _listener: Listener,
+}
+
+impl<'t> Watch<'t> {
+    /// `second`: what the process ends with at a second signal.
+    pub(super) fn start(target: &'t Target, second: Exit) -> Result<Self, Failure> {
+        let stop = StopSignal::default();
+        let listener = Listener::start(&stop, second)?;
+        Ok(Self { target, stop, _listener: listener })
     }
-    ended.map_err(|error| match error {
-        ContractError::Stopped => stopped(target, &error),
-        error => error.into(),
-    })
+
+    /// Does `work` and tells its steps.
+    pub(super) fn over<T>(
+        &self,
+        how: &DropOptions,
+        work: impl FnOnce(&DropOptions, &mut dyn FnMut(&Progress)) -> Result<T, ContractError>,
+    ) -> Result<T, Failure> {
+        let Self { target, stop, .. } = self;
+        let mut how = how.clone();
+        how.interrupt = Some(target.interrupt(stop.clone(), Access::Write));
+        let steps = Steps::begin(std::io::stderr().is_terminal(), stop.clone(), ASKED);
+        let ended = work(&how, &mut |progress| tell(&steps, progress));
+        drop(steps);
+        if ended.is_ok() && stop.is_set() {
+            say("asked to stop too late; what it has come to:");
+        }
+        ended.map_err(|error| match error {
+            ContractError::Stopped => stopped(target, &error),
+            error => error.into(),
+        })
+    }
 }
 
 /// Said at the first signal.

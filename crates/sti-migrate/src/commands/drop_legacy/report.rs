@@ -78,9 +78,7 @@ impl<'a> DropReport<'a> {
         if lines.is_empty() {
             return document;
         }
-        document
-            .paragraph("Left behind, for somebody was in the way; the next rehearsal or drop takes it away:")
-            .list(lines)
+        document.paragraph("Left behind, until the next rehearsal or drop, or sti-migrate up:").list(lines)
     }
 
     /// The command with the waivers and limits of this one, and `rest`.
