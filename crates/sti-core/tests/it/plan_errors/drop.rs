@@ -114,16 +114,16 @@ fn one_school(database: &TestDatabase) {
 const LATE: &str = "UPDATE projects_project SET course_name = 'late'";
 
 /// A service that knows nothing of subtype rows writes while the drop stands between its check and its drop. Comes
-/// back when that service has its answer or waits for a lock.
-fn writes_meanwhile(url: &str) -> JoinHandle<Result<(), String>> {
+/// back when that service has its answer or waits for a lock; on SQLite it waits for so long itself.
+fn writes_meanwhile(url: &str, sqlite_waits_ms: u32) -> JoinHandle<Result<(), String>> {
     let mut connection = connector(url)().unwrap();
     let write = thread::spawn(move || {
         let session = if matches!(connection, AnyConnection::Pg(_)) {
-            "SET application_name = 'service'"
+            "SET application_name = 'service'".to_owned()
         } else {
-            "PRAGMA busy_timeout = 0"
+            format!("PRAGMA busy_timeout = {sqlite_waits_ms}")
         };
-        connection.batch_execute(session).unwrap();
+        connection.batch_execute(&session).unwrap();
         connection.batch_execute(LATE).map_err(|error| error.to_string())
     });
     let mut watch = connector(url)().unwrap();
@@ -155,7 +155,7 @@ fn error_5_counting_and_then_dropping_is_a_race(database: &TestDatabase) {
         one_school(database);
         let (answer, url) = (std::sync::mpsc::channel(), database.url().to_owned());
         let mut options = options();
-        options.probe = once_at(step, move || answer.0.send(writes_meanwhile(&url)).unwrap());
+        options.probe = once_at(step, move || answer.0.send(writes_meanwhile(&url, 0)).unwrap());
         dropped(database, &options);
         let told = answer.1.recv().unwrap().join().unwrap().unwrap_err();
         let expected = database.either("column \"course_name\"", "database is locked");
@@ -171,7 +171,7 @@ fn error_5_without_the_locks_the_write_is_lost() {
     one_school(&database);
     let (answer, url) = (std::sync::mpsc::channel(), database.url().to_owned());
     let mut options = options();
-    let probe = once_at(Step::Drop, move || answer.0.send(writes_meanwhile(&url)).unwrap());
+    let probe = once_at(Step::Drop, move || answer.0.send(writes_meanwhile(&url, 0)).unwrap());
     options.probe = probe.with_sabotage(Sabotage::Lock);
     dropped(&database, &options);
     answer.1.recv().unwrap().join().unwrap().unwrap();
@@ -184,7 +184,7 @@ fn error_5_a_write_before_the_locks_is_seen_under_them(database: &TestDatabase) 
     let digest = planned(database, &options()).digest;
     let url = database.url().to_owned();
     let mut options = options();
-    options.probe = once_at(Step::Begin, move || writes_meanwhile(&url).join().unwrap().unwrap());
+    options.probe = once_at(Step::Begin, move || writes_meanwhile(&url, 5000).join().unwrap().unwrap());
     let outcome = drop_with(database.url(), &options, &digest).unwrap();
     let Outcome::Refused { plan, why: Refusal::GatesUnderLock } = outcome else { panic!("{outcome:?}") };
     let all = [Gate::Drift, Gate::LegacyWriters];
