@@ -9,7 +9,7 @@ use super::commands::{Commands, Done};
 use super::figures::{Bar, Series, print_table, save};
 use super::place::{Place, Sample};
 use super::process::Measured;
-use super::writers::{Seen, Writers};
+use super::writers::{Load, Seen, Writers};
 use crate::failure::{Failure, Outcome};
 
 /// The longest stall that a writer may see, in seconds.
@@ -29,12 +29,8 @@ const GROWTH: f64 = 2.0;
 /// than ten minutes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How many projects; the smaller sample has a tenth of it.
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
-    projects: u64,
-    /// How many writers.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
-    writers: u32,
+    #[command(flatten)]
+    load: Load,
     /// How many drops of each sample.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=999))]
     drops: u32,
@@ -45,8 +41,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let place = Place::start(Backend::Postgres)?;
     let mut series = Vec::new();
     let mut turns = Vec::new();
-    for projects in [options.projects / 10, options.projects] {
-        println!("\n{projects} projects, {} writers, {} drops", options.writers, options.drops);
+    for projects in options.load.samples() {
+        println!("\n{projects} projects, {} writers, {} drops", options.load.writers, options.drops);
         let sample = place.sample(projects)?;
         commands.make_ready(&sample.url())?;
         let measured = measure(options, &commands, &sample)?;
@@ -69,8 +65,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     println!();
     bars.iter().for_each(|bar| println!("  {}", bar.line()));
     let about = json!({
-        "projects": options.projects,
-        "writers": options.writers,
+        "projects": options.load.projects,
+        "writers": options.load.writers,
         "drops": options.drops,
         "locks_held_ms": turns.iter().map(|turns| turns.iter().map(|turn| turn.done.held_ms).collect()).collect::<Vec<Vec<_>>>(),
         "attempts": turns.iter().map(|turns| turns.iter().map(|turn| turn.done.attempts).collect()).collect::<Vec<Vec<_>>>(),
@@ -95,7 +91,7 @@ fn measure(options: &Options, commands: &Commands, sample: &Sample<'_>) -> Resul
     for number in 1..=options.drops {
         let copy = sample.copy()?;
         let plan = commands.plan(&copy.url())?;
-        let writers = Writers::start(&copy.url(), options.writers)?;
+        let writers = Writers::start(&copy.url(), options.load.writers)?;
         let before = writers.before()?;
         let done = commands.drop(&copy.url(), &plan);
         let seen = writers.stop()?;

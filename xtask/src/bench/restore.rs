@@ -8,7 +8,7 @@ use sti_core::db::Backend;
 use super::commands::Commands;
 use super::figures::{Bar, Series, print_table, save};
 use super::place::{Place, Sample};
-use super::writers::{Seen, Writers};
+use super::writers::{Load, Seen, Writers};
 use crate::failure::{Failure, Outcome};
 
 /// The longest stall that a writer may see, in seconds: that of the drop, for the locks are the same.
@@ -31,12 +31,8 @@ const MEMORY: f64 = 64.0;
 /// Takes about ten minutes on two cores with 1,000,000 projects.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How many projects; the smaller sample has a tenth of it.
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
-    projects: u64,
-    /// How many writers.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
-    writers: u32,
+    #[command(flatten)]
+    load: Load,
     /// How often each way is gone.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
     turns: u32,
@@ -55,8 +51,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let commands = Commands::build()?;
     let place = Place::start(Backend::Postgres)?;
     let mut ways = Vec::new();
-    for projects in [options.projects / 10, options.projects] {
-        println!("\n{projects} projects, {} writers, {} turns", options.writers, options.turns);
+    for projects in options.load.samples() {
+        println!("\n{projects} projects, {} writers, {} turns", options.load.writers, options.turns);
         let sample = place.sample(projects)?;
         commands.make_ready(&sample.url())?;
         ways.push(measure(options, &commands, &sample)?);
@@ -69,7 +65,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     print_table(&["", "seconds", "spread", "projects/s", "", "MiB"], &rows);
     println!();
     bars.iter().for_each(|bar| println!("  {}", bar.line()));
-    let about = json!({ "projects": options.projects, "writers": options.writers, "turns": options.turns });
+    let about =
+        json!({ "projects": options.load.projects, "writers": options.load.writers, "turns": options.turns });
     println!("\nsaved in {}", save("restore", &about, &series, &bars)?.display());
     Ok(ExitCode::from(u8::from(!bars.iter().all(Bar::is_reached))))
 }
@@ -88,7 +85,7 @@ fn measure(options: &Options, commands: &Commands, sample: &Sample<'_>) -> Resul
     for number in 1..=options.turns {
         let copy = sample.copy()?;
         commands.drop(&copy.url(), &commands.plan(&copy.url())?)?;
-        let writers = Writers::start(&copy.url(), options.writers)?;
+        let writers = Writers::start(&copy.url(), options.load.writers)?;
         let before = writers.before()?;
         let restored = commands.restore(&copy.url());
         let finished = restored.and_then(|restored| Ok((restored, commands.finish(&copy.url())?)));

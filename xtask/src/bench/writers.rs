@@ -23,6 +23,24 @@ const BEFORE: Duration = Duration::from_secs(1);
 /// The most errors that are told.
 const ERRORS: usize = 5;
 
+/// How much there is, and who writes to it.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Load {
+    /// How many projects; the smaller sample has a tenth of it.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    pub(super) projects: u64,
+    /// How many writers.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) writers: u32,
+}
+
+impl Load {
+    /// The smaller sample and the larger one, in projects.
+    pub(super) const fn samples(self) -> [u64; 2] {
+        [self.projects / 10, self.projects]
+    }
+}
+
 /// What the writers saw.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
