@@ -1,4 +1,4 @@
-//! How long work is asked to stop: a signal, and a second connection that cancels the statement that runs.
+//! How work that takes long is asked to stop: a signal, and a second connection that cancels the statement that runs.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::backfill::StopSignal;
 use crate::db::dialect::Canceller;
 use crate::db::{AnyConnection, ConnectError};
 
-/// How long work, such as a verification or a drop, is asked to stop.
+/// How work that takes long, such as a verification or a drop, is asked to stop.
 #[derive(Clone)]
 pub struct Interrupt {
     /// Stops it when it is set.
@@ -60,6 +60,7 @@ struct State {
     sending: bool,
 }
 
+/// What both of them have of it.
 #[derive(Default)]
 struct Ended(Arc<(Mutex<State>, Condvar)>);
 

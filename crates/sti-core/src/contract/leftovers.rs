@@ -167,7 +167,7 @@ pub(super) fn clear(
             after = through;
             chunks += 1;
             if after.is_none() && chunks > 2 {
-                archive::vacuum(connection)?;
+                archive::vacuum(connection);
             }
             go_on()?;
         }

@@ -225,7 +225,7 @@ pub fn execute(
             // Once more from the beginning: it is done when there is nothing at all.
             Ok((Some(Chunk::NoMore), _)) if after.is_some() => {
                 if deleted > i64::from(CHUNK) {
-                    archive::vacuum(session.connection())?;
+                    archive::vacuum(session.connection());
                 }
                 after = None;
             }

@@ -116,8 +116,8 @@ fn show(common: &Common, target: &Target, how: &DropOptions, plan_out: Option<&P
 
 fn rehearse(common: &Common, target: &Target, how: &DropOptions) -> Answer {
     let mut connection = target.connect(Access::Write)?;
-    // The connection goes with the work: what is open looks as if it were at work.
     let watch = Watch::start(target, Exit::Stopped)?;
+    // The connection goes with the work: what is open looks as if it were at work.
     let rehearsal = watch.over(how, move |how, tell| contract::rehearse(&mut connection, how, tell))?;
     print(common, target, how, Stage::Rehearsal(&rehearsal))
 }

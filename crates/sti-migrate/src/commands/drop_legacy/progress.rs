@@ -70,7 +70,8 @@ fn remains(seen: Option<(Leftovers, Option<i64>)>) -> String {
         Some((_, Some(event))) => format!("; the columns are gone, by another one (drop event {event})"),
         Some((left, None)) if left.is_empty() => ", and nothing of it is left".to_owned(),
         Some((left, None)) if left.at_work() => {
-            "; another one is at work, or the server has not ended this one yet: in a minute `sti-migrate status` shows what is left"
+            "; another one is at work, or the server has not ended this one yet: in a minute `sti-migrate status` shows \
+             what is left"
                 .to_owned()
         }
         Some((left, None)) => {
