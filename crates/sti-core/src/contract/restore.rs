@@ -193,7 +193,7 @@ fn step_by_step(
     tell: &mut dyn FnMut(&RestoreEvent),
 ) -> Result<Restoration, RestoreError> {
     let connection = session.connection();
-    let state = State::look(connection)?;
+    let state = State::snapshot(connection)?;
     let event = match state.next()? {
         Next::Nothing => return Ok(Restoration::NothingDropped),
         Next::Restored(event) => {
@@ -216,7 +216,7 @@ fn step_by_step(
     }
     let connection = session.connection();
     // After the first step: it may have put the cursor back.
-    let event = match State::look(connection)?.next()? {
+    let event = match State::snapshot(connection)?.next()? {
         Next::Refill(event) => event,
         Next::Restored(event) => {
             return already(connection, event, true);

@@ -95,7 +95,7 @@ fn step_by_step(
     tell: &mut dyn FnMut(&Retry),
 ) -> Result<Finish, RestoreError> {
     let connection = session.connection();
-    let before = State::look(connection)?;
+    let before = State::snapshot(connection)?;
     if let Some(answer) = settled(&before) {
         return Ok(answer);
     }

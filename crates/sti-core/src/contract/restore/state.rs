@@ -40,6 +40,13 @@ pub(in crate::contract) fn recorded(connection: &mut AnyConnection) -> Result<Ve
 }
 
 impl State {
+    /// Looks from outside a transaction. One snapshot for all of it: columns that are still missing beside an event that
+    /// another process has closed meanwhile would look like a drop that is not on record.
+    pub(super) fn snapshot(connection: &mut AnyConnection) -> Result<Self, DbError> {
+        read_snapshot(connection, Self::look)
+    }
+
+    /// Looks in the open transaction.
     pub(super) fn look(connection: &mut AnyConnection) -> Result<Self, DbError> {
         let columns = catalog::columns(connection, PARENT)?;
         let events = recorded(connection)?;

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use sti_core::both_backends;
 use sti_core::contract::restore::{Restoration, RestoreEvent, RestoreOptions, restore};
 use sti_core::probe::{Probe, Step};
-use sti_core::test_support::TestDatabase;
+use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
 
 use super::rig::{chunks_of, drop_by_hand, legacy_digest, restored, try_restore};
-use crate::repository::rig::{add_columns, drop_columns, id, insert, migrate, owner};
+use crate::repository::rig::{LEGACY, add_columns, drop_columns, id, insert, migrate, owner};
 
 both_backends! {
     stopped_behind_each_chunk,
@@ -141,4 +141,24 @@ fn two_at_once(database: &TestDatabase) {
     assert!(projects <= i64::from(PROJECTS), "no project was counted twice: {projects}");
     assert_eq!(legacy_digest(database), before);
     assert_eq!(database.count("sti_drop_event WHERE restored_at IS NOT NULL"), 1);
+}
+
+/// The first look is one moment's: with the columns of before and the event of after the other restore, the drop would
+/// look like one that is not on record.
+#[test]
+fn another_restore_ends_in_the_middle_of_the_first_look() {
+    let database = TestDatabase::postgres();
+    plant(&database);
+    drop_by_hand(&database);
+    let other = Session::open(&database, "other");
+    other.run("BEGIN; LOCK TABLE sti_drop_event IN ACCESS EXCLUSIVE MODE");
+    let restoration = std::thread::scope(|scope| {
+        let late = scope.spawn(|| try_restore(&database, &chunks_of(1)));
+        wait_until_it_waits(&database, "owner");
+        let columns = LEGACY.map(|column| format!("ALTER TABLE projects_project ADD COLUMN {column} text; "));
+        let done = "UPDATE sti_drop_event SET restore_began_at = now(), restored_at = now()";
+        other.run(&format!("{} {done}; COMMIT", columns.concat()));
+        late.join().unwrap()
+    });
+    assert!(matches!(restoration, Ok(Restoration::Already { .. })), "{restoration:?}");
 }
