@@ -11,6 +11,9 @@ use std::time::Duration;
 use crate::db::connection::AnyConnection;
 use crate::db::sql_types::{DbTimestamp, Timestamp};
 
+/// The greatest `statement_timeout` of PostgreSQL: 24 days.
+const LONGEST_TIMEOUT_MS: u128 = i32::MAX as u128;
+
 /// What SQLite says of a statement that [`watch_rows`] has ended.
 pub(in crate::db) const ENDED: &str = "ended by sti_go_on()";
 
@@ -103,9 +106,10 @@ impl Canceller {
 /// Whatever the database says.
 pub fn limit_statements(connection: &mut AnyConnection, longest: Duration) -> QueryResult<()> {
     match connection {
-        // 0 would mean no limit.
+        // Rounded up: a statement that ends a moment early would not have had its time. 0 would mean no limit.
         AnyConnection::Pg(c) => {
-            c.batch_execute(&format!("SET LOCAL statement_timeout = {}", longest.as_millis().max(1)))
+            let ms = longest.as_micros().div_ceil(1000).clamp(1, LONGEST_TIMEOUT_MS);
+            c.batch_execute(&format!("SET LOCAL statement_timeout = {ms}"))
         }
         AnyConnection::Sqlite(_) => Ok(()),
     }
