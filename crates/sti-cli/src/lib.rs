@@ -2,6 +2,7 @@
 //! how a report is written. The work itself is in `sti-core`; no SQL is written here.
 
 pub mod answer;
+pub mod chunks;
 pub mod common;
 pub mod digest;
 pub mod document;
@@ -15,6 +16,7 @@ pub mod logs;
 pub mod person;
 pub mod progress;
 pub mod prometheus;
+pub mod retries;
 pub mod signals;
 pub mod stderr;
 pub mod steps;

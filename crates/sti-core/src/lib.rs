@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod backfill;
+mod chunks;
 pub mod contract;
 pub mod db;
 pub mod expand;
@@ -21,5 +22,6 @@ pub mod sync;
 pub mod test_support;
 pub mod verify;
 
+pub use chunks::ChunkEvent;
 pub use models::{Project, ProjectId, ProjectType, SchoolProject, SelfStudyProject};
 pub use repository::{ProjectRepository, RepositoryError, WriteMode};

@@ -6,7 +6,6 @@ mod drop_legacy;
 mod leftovers;
 mod misfits;
 mod restore_legacy;
-mod retries;
 mod status;
 mod sync;
 mod up;

@@ -2,6 +2,7 @@
 
 mod report;
 
+use sti_cli::chunks::watched;
 use sti_cli::{Answer, Exit, Failure, Report as _, Target};
 use sti_core::db::Access;
 use sti_core::verify::repair::{Execution, RepairError, RepairOptions, execute, plan};
@@ -24,13 +25,18 @@ fn show(arguments: &Arguments, repair: &RepairArguments, target: &Target) -> Ans
 }
 
 fn carry_out(arguments: &Arguments, repair: &RepairArguments, target: &Target, digest: &str) -> Answer {
-    let mut options = RepairOptions::new(repair.direction, digest);
-    options.sample = arguments.sample;
-    let execution =
-        execute(&mut target.connect(Access::Write)?, &options).map_err(|error| failure(&error))?;
+    let mut connection = target.connect(Access::Write)?;
+    let execution = watched("making the plan of now", "changes committed", |stop, tell| {
+        let mut options = RepairOptions::new(repair.direction, digest);
+        options.sample = arguments.sample;
+        options.stop = stop.clone();
+        execute(&mut connection, &options, tell)
+    })?;
+    let execution = execution.map_err(|error| failure(&error))?;
     RepairReport::executed(target, &execution).print(arguments.common.format)?;
     Ok(match execution {
         Execution::Done(repair) if repair.stopped_by.is_empty() => Exit::Done,
+        Execution::Stopped(_) => Exit::Stopped,
         Execution::Done(_) | Execution::Refused { .. } => Exit::Negative,
     })
 }

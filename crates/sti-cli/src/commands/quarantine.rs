@@ -3,6 +3,7 @@
 mod report;
 
 use sti_cli::answer::EXIT_CODES;
+use sti_cli::chunks::watched;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, flag};
 use sti_core::backfill::{Owner, quarantine, retry};
 use sti_core::db::Access;
@@ -41,7 +42,7 @@ struct List {
 /// Try the projects in quarantine again; what can be made now leaves it. Exit code 1 when some are still refused.
 ///
 /// Up to 200 projects are locked at a time, each time in one transaction with the ledger's counts. Works while a
-/// backfill runs.
+/// backfill runs. SIGINT or SIGTERM stops it behind those, with exit code 3; the same command goes on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 struct Retry {
@@ -68,7 +69,10 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
             }
             let host = gethostname::gethostname().to_string_lossy().into_owned();
             let mut connection = target.connect(Access::Write)?;
-            let retried = retry(&mut connection, &Owner::this_process(&host), arguments.project);
+            let owner = Owner::this_process(&host);
+            let retried = watched("reading the quarantine", "projects tried", |stop, tell| {
+                retry(&mut connection, &owner, arguments.project, stop, tell)
+            })?;
             let retried = retried.map_err(|error| match error {
                 error if error.is_resumable() => Failure::of(
                     Exit::Stopped,
@@ -78,6 +82,9 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
                 error => Failure::from(error),
             })?;
             RetryReport::new(&target, &retried).print(common.format)?;
+            if retried.stopped {
+                return Ok(Exit::Stopped);
+            }
             let negative = retried.totals.error.total() > 0 || retried.totals.conflict.total() > 0;
             Ok(if negative { Exit::Negative } else { Exit::Done })
         }

@@ -23,6 +23,8 @@ pub(crate) fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     for (place, name) in places(database) {
         settings.add_filter(&place, name);
     }
+    // A slow machine has more to tell.
+    settings.add_filter(r"(?m)^after \d+ (s|min): .*\n?", "");
     settings.add_filter(r"[\d,]+/s, ETA \d+ s", "[rate]");
     settings.add_filter(r"\d+ ms", "[ms]");
     settings.add_filter(r"about \d+ s", "about [seconds]");

@@ -8,9 +8,11 @@ mod chunk;
 mod plan;
 
 use super::session::{self, Session, Steps as _, Unknown};
+use crate::backfill::StopSignal;
+use crate::chunks::{ChunkEvent, Retries, Then, Watch, passes};
 use crate::db::dialect::{self, Limits, LockHolder};
-use crate::db::error::{Doing as _, Fault};
-use crate::db::{AnyConnection, ConnectError, DbError, retry};
+use crate::db::error::Doing as _;
+use crate::db::{AnyConnection, ConnectError, DbError};
 use crate::keyset::Keyset;
 use crate::models::{Kind, PerKind, ProjectId};
 use crate::probe::Probe;
@@ -25,6 +27,8 @@ pub use plan::{BackOutPlan, Blocker, Obstacle, SAMPLE, plan};
 pub struct BackOutOptions {
     /// The digest of the plan that somebody has read ([`BackOutPlan::digest`]).
     pub confirm: String,
+    /// Asks it to stop behind the chunk that is under way. The plan, which comes first, is made to its end.
+    pub stop: StopSignal,
     /// For tests.
     pub probe: Probe,
 }
@@ -36,6 +40,8 @@ pub enum BackOut {
     Refused(Box<BackOutPlan>),
     /// It was carried out, wholly or up to a row that must not go.
     Done(BackedOut),
+    /// Stopped behind a chunk because somebody asked for it; a new plan goes on.
+    Stopped(BackedOut),
 }
 
 /// What was done.
@@ -43,6 +49,8 @@ pub enum BackOut {
 pub struct BackedOut {
     /// The plan that was confirmed.
     pub plan: Box<BackOutPlan>,
+    /// The run of the backfill that was given up.
+    pub gave_up_run: Option<i64>,
     /// Rows that were deleted.
     pub deleted: PerKind,
     /// Rows that are there afterwards: those that came since, and those that must not go.
@@ -105,13 +113,15 @@ impl From<diesel::result::Error> for BackOutError {
 /// Each chunk is a transaction that keeps other `sti-migrate`s out, locks its projects and their subtype rows in the
 /// order of their ids, and looks again. A run of the backfill that is not at work is given up first.
 ///
-/// Where the answer to a COMMIT is lost, a fresh connection of `connector` asks what became of the chunk.
+/// `tell` hears of each chunk that was committed, with the rows that were deleted so far, and of each retry. Where the
+/// answer to a COMMIT is lost, a fresh connection of `connector` asks what became of the chunk.
 ///
 /// # Errors
 /// [`BackOutError`]. Rows that were deleted before stay deleted: the legacy columns hold what they held.
 pub fn execute(
     connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     options: &BackOutOptions,
+    tell: &mut dyn FnMut(&ChunkEvent),
 ) -> Result<BackOut, BackOutError> {
     let session = &mut Session::open(connector)?;
     let plan = Box::new(plan(session.connection())?);
@@ -125,16 +135,24 @@ pub fn execute(
         pointers: plan.pointers.clone(),
         probe: &options.probe,
     };
-    let mut done =
-        BackedOut { plan, deleted: PerKind::default(), left: PerKind::default(), stopped_by: None };
-    done.one(session, &job, None)?;
-    for kind in Kind::ALL {
-        done.walk(session, &job, kind)?;
-    }
+    let nothing = PerKind::default();
+    let mut done = BackedOut { plan, gave_up_run: None, deleted: nothing, left: nothing, stopped_by: None };
+    let mut watch = Watch::new(&options.stop, tell);
+    watch.begun(done.plan.rows.total());
+    let stopped = done.all(session, &job, &mut watch)? == End::Stopped;
     for kind in Kind::ALL {
         done.left.add(kind, crate::db::catalog::count(session.connection(), kind.table())?);
     }
-    Ok(BackOut::Done(done))
+    Ok(if stopped { BackOut::Stopped(done) } else { BackOut::Done(done) })
+}
+
+/// How a walk, or a chunk of it, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It came to its end, or to a row that must not go.
+    Reached,
+    /// It was asked to stop.
+    Stopped,
 }
 
 impl BackedOut {
@@ -144,16 +162,44 @@ impl BackedOut {
         self.left.total() == 0 && self.stopped_by.is_none()
     }
 
-    fn walk(&mut self, session: &mut Session<'_>, job: &Job<'_>, kind: Kind) -> Result<(), BackOutError> {
+    fn all(
+        &mut self,
+        session: &mut Session<'_>,
+        job: &Job<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<End, BackOutError> {
+        if watch.is_asked() || self.one(session, job, None, watch)? == End::Stopped {
+            return Ok(End::Stopped);
+        }
+        if self.stopped_by.is_none() {
+            self.gave_up_run = self.plan.gives_up_run;
+        }
+        for kind in Kind::ALL {
+            if self.walk(session, job, kind, watch)? == End::Stopped {
+                return Ok(End::Stopped);
+            }
+        }
+        Ok(End::Reached)
+    }
+
+    fn walk(
+        &mut self,
+        session: &mut Session<'_>,
+        job: &Job<'_>,
+        kind: Kind,
+        watch: &mut Watch<'_>,
+    ) -> Result<End, BackOutError> {
         let mut walk = Some(Keyset::from_start());
         while let Some(here) = walk.filter(|_| self.stopped_by.is_none()) {
             let ids = chunk::next(session.connection(), kind, here)?;
-            if !ids.is_empty() {
-                self.one(session, job, Some((kind, &ids)))?;
+            if !ids.is_empty()
+                && (watch.is_asked() || self.one(session, job, Some((kind, &ids)), watch)? == End::Stopped)
+            {
+                return Ok(End::Stopped);
             }
             walk = here.behind(ids, chunk::CHUNK);
         }
-        Ok(())
+        Ok(End::Reached)
     }
 
     /// One chunk; without one, the transaction that gives up the run.
@@ -162,19 +208,21 @@ impl BackedOut {
         session: &mut Session<'_>,
         job: &Job<'_>,
         chunk: Option<(Kind, &[ProjectId])>,
-    ) -> Result<(), BackOutError> {
-        let mut retried = 0;
+        watch: &mut Watch<'_>,
+    ) -> Result<End, BackOutError> {
+        let mut retries = Retries::default();
         loop {
             let (source, lost) = match chunk::run(session, job, chunk) {
                 Ok(deleted) => {
                     if let Some((kind, _)) = chunk {
                         self.deleted.add(kind, deleted);
+                        watch.committed(self.deleted.total());
                     }
-                    return Ok(());
+                    return Ok(End::Reached);
                 }
                 Err(session::Undone::Work(Undone::Blocked(blocker))) => {
                     self.stopped_by = Some(blocker);
-                    return Ok(());
+                    return Ok(End::Reached);
                 }
                 Err(session::Undone::Work(Undone::Interfered { expected, found })) => {
                     return Err(BackOutError::Interfered { expected, found });
@@ -187,14 +235,15 @@ impl BackedOut {
                 }
                 Err(session::Undone::Lost(error)) => (error, true),
             };
-            let passes =
-                matches!(source.fault(), Fault::Transient | Fault::LockTimeout | Fault::StatementTimeout);
-            if !(passes || lost) || retried >= retry::RETRIES {
-                let holders = if passes { chunk::holders(session.connection())? } else { Vec::new() };
-                return Err(BackOutError::Stopped { deleted: self.deleted, holders, source });
+            match retries.after(&source, lost, watch) {
+                Then::Again => {}
+                Then::Stop => return Ok(End::Stopped),
+                Then::Fail => {
+                    let holders =
+                        if passes(&source) { chunk::holders(session.connection())? } else { Vec::new() };
+                    return Err(BackOutError::Stopped { deleted: self.deleted, holders, source });
+                }
             }
-            retried += 1;
-            std::thread::sleep(retry::rest(retried));
         }
     }
 }

@@ -8,13 +8,16 @@ use diesel::RunQueryDsl as _;
 use diesel::sql_types::BigInt;
 use sha2::{Digest as _, Sha256};
 
+use super::Retry;
 use super::archive::{self, Deleted};
 use super::digest::{VERSION, short};
 use super::event::DropEvent;
-use super::locks::{AsDbError, Attempts, Tables, Undone, under_locks};
+use super::locks::{AsDbError, Attempts, Tables, Undone, Waiting, under_locks};
 use super::restore::state::recorded;
 use super::restore::triggers::{self, Installed};
 use super::session::{Became, Session, Steps as _, Unknown};
+use crate::backfill::StopSignal;
+use crate::chunks::{ChunkEvent, Watch};
 use crate::db::dialect::{self, LockHolder};
 use crate::db::error::{Doing as _, Fault};
 use crate::db::{AnyConnection, ConnectError, DbError, catalog, identity, read_snapshot};
@@ -23,6 +26,17 @@ use crate::models::ProjectId;
 
 /// Rows that go in one transaction.
 const CHUNK: u32 = 10_000;
+
+/// How a purge is made.
+#[derive(Clone, Debug, Default)]
+pub struct PurgeOptions {
+    /// The drop whose archive goes.
+    pub event: i64,
+    /// The digest of the plan that somebody has read ([`PurgePlan::digest`]).
+    pub confirm: String,
+    /// Asks it to stop behind the chunk that is under way. The plan, which comes first, is made to its end.
+    pub stop: StopSignal,
+}
 
 /// What a purge would take away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +76,13 @@ pub enum Purge {
     Refused(Box<PurgePlan>),
     /// All rows are gone.
     Done {
+        /// The plan that was confirmed.
+        plan: Box<PurgePlan>,
+        /// Rows that were deleted.
+        deleted: i64,
+    },
+    /// Stopped behind a chunk because somebody asked for it; a new plan goes on.
+    Stopped {
         /// The plan that was confirmed.
         plan: Box<PurgePlan>,
         /// Rows that were deleted.
@@ -189,26 +210,32 @@ pub fn plan(connection: &mut AnyConnection, event: i64) -> Result<PurgePlan, Pur
     })
 }
 
-/// Deletes the archive of drop `event`, if `confirm` is the digest of the plan of now; chunk by chunk, each in a
+/// Deletes the archive of a drop, if `options.confirm` is the digest of the plan of now; chunk by chunk, each in a
 /// transaction that keeps other `sti-migrate`s out and asks again whether it may.
 ///
-/// Where the answer to a COMMIT is lost, a fresh connection of `connector` asks what became of the chunk.
+/// `tell` hears of each chunk that was committed, with the rows that were deleted so far, and of each retry. Where the answer to a COMMIT is lost, a fresh connection of `connector` asks what became of the chunk.
 ///
 /// # Errors
 /// [`PurgeError`]. Rows that were deleted before stay deleted; a new plan shows what is left.
 pub fn execute(
     connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
-    event: i64,
-    confirm: &str,
+    options: &PurgeOptions,
+    tell: &mut dyn FnMut(&ChunkEvent),
 ) -> Result<Purge, PurgeError> {
+    let event = options.event;
     let mut session = Session::open(connector)?;
     let plan = Box::new(plan(session.connection(), event)?);
-    if plan.refusal.is_some() || plan.digest != confirm {
+    if plan.refusal.is_some() || plan.digest != options.confirm {
         return Ok(Purge::Refused(plan));
     }
+    let mut watch = Watch::new(&options.stop, tell);
+    watch.begun(plan.rows);
     let mut deleted = 0;
     let mut after = None;
     loop {
+        if watch.is_asked() {
+            return Ok(Purge::Stopped { plan, deleted });
+        }
         let work = |connection: &mut AnyConnection| delete(connection, event, after);
         let became = |connection: &mut AnyConnection, chunk: &Option<Chunk>| match chunk {
             Some(Chunk::Deleted(Deleted { through, .. })) => {
@@ -216,11 +243,14 @@ pub fn execute(
             }
             _ => Ok(Became::Done),
         };
-        let chunk = under_locks(&mut session, Tables::None, Attempts::default(), &mut |_| {}, work, became);
+        let waiting = Waiting::until(Attempts::default(), Some(watch.stop()));
+        let mut retried = |retry: &Retry| watch.retried(retry);
+        let chunk = under_locks(&mut session, Tables::None, waiting, &mut retried, work, became);
         match chunk {
             Ok((Some(Chunk::Deleted(Deleted { rows, through })), _)) => {
                 deleted += rows;
                 after = Some(through);
+                watch.committed(deleted);
             }
             // Once more from the beginning: it is done when there is nothing at all.
             Ok((Some(Chunk::NoMore), _)) if after.is_some() => {
@@ -231,6 +261,7 @@ pub fn execute(
             }
             Ok((Some(Chunk::NoMore), _)) => return Ok(Purge::Done { plan, deleted }),
             Ok((None, _)) => return Err(PurgeError::Overtaken { deleted }),
+            Err(Undone::Locked { .. }) if watch.is_asked() => return Ok(Purge::Stopped { plan, deleted }),
             Err(Undone::Locked { holders, source, .. }) => {
                 return Err(PurgeError::Locked { deleted, holders, source });
             }

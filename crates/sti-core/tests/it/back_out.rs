@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use sti_core::ChunkEvent;
+use sti_core::backfill::StopSignal;
 use sti_core::both_backends;
 use sti_core::contract::back_out::{BackOut, BackOutError, BackOutOptions, BackOutPlan, BackedOut, Obstacle};
 use sti_core::contract::back_out::{execute, plan};
@@ -24,6 +26,8 @@ both_backends! {
     a_backfill_at_work_is_a_refusal_and_a_stopped_one_is_given_up,
     another_digest_is_a_refusal,
     without_the_tables_it_says_what_to_do,
+    stopped_behind_a_chunk_it_goes_on_with_a_new_plan,
+    asked_before_it_begins_it_changes_nothing,
 }
 
 fn plant(database: &TestDatabase) {
@@ -40,8 +44,8 @@ fn planned(database: &TestDatabase) -> BackOutPlan {
 }
 
 fn try_back_out(database: &TestDatabase, probe: Probe) -> Result<BackOut, BackOutError> {
-    let options = BackOutOptions { confirm: planned(database).digest, probe };
-    execute(&mut || Ok(owner(database)), &options)
+    let options = BackOutOptions { confirm: planned(database).digest, probe, ..BackOutOptions::default() };
+    execute(&mut || Ok(owner(database)), &options, &mut |_| ())
 }
 
 #[track_caller]
@@ -49,6 +53,7 @@ fn backed_out(database: &TestDatabase) -> BackedOut {
     match try_back_out(database, Probe::default()).unwrap() {
         BackOut::Done(done) => done,
         BackOut::Refused(plan) => panic!("refused: {:?}", plan.blockers),
+        BackOut::Stopped(done) => panic!("stopped: {done:?}"),
     }
 }
 
@@ -142,8 +147,8 @@ fn another_digest_is_a_refusal(database: &TestDatabase) {
     let old = planned(database).digest;
     insert(database, 4, "school", [None; 5]);
     insert_row(database, School, 4, &["", "", ""]);
-    let options = BackOutOptions { confirm: old, probe: Probe::default() };
-    let BackOut::Refused(plan) = execute(&mut || Ok(owner(database)), &options).unwrap() else {
+    let options = BackOutOptions { confirm: old, ..BackOutOptions::default() };
+    let BackOut::Refused(plan) = execute(&mut || Ok(owner(database)), &options, &mut |_| ()).unwrap() else {
         panic!("done")
     };
     assert!(plan.blockers.is_empty());
@@ -209,11 +214,11 @@ fn a_lost_commit_is_looked_up() {
     for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
         let database = &TestDatabase::postgres();
         plant(database);
-        let options = BackOutOptions { confirm: planned(database).digest, probe: Probe::default() };
+        let options = BackOutOptions { confirm: planned(database).digest, ..BackOutOptions::default() };
         let marker = "DELETE FROM projects_schoolproject";
         let through = |proxy: &CuttingProxy| {
             let url = DatabaseUrl::parse(proxy.url()).unwrap();
-            execute(&mut || connect(&url, Access::Write, "back-out"), &options)
+            execute(&mut || connect(&url, Access::Write, "back-out"), &options, &mut |_| ())
         };
         if cut == Cut::BeforeCommit {
             let proxy = CuttingProxy::before_and_unreachable_afterwards(database, marker, cut);
@@ -225,4 +230,53 @@ fn a_lost_commit_is_looked_up() {
         assert!(proxy.has_cut() && done.is_complete(), "{cut:?}: {done:?}");
         assert_eq!((done.deleted.school, done.deleted.self_study), (1, 1), "{cut:?}");
     }
+}
+
+const ACTIVE_RUN: &str = "INSERT INTO sti_backfill_run (state, include_drafts, mapping_version, eligible, started_at, \
+     tool_version, started_by) VALUES ('active', false, 1, 3, '2026-01-02 03:04:05', 'test', 'host:1')";
+
+fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
+    plant(database);
+    let more: String = (10..1510)
+        .map(|number| {
+            crate::verify::rig::project_sql(number, "school", false, crate::verify::rig::SCHOOL)
+                + &crate::verify::rig::row_sql(number, School, &crate::verify::rig::SCHOOL_ROW)
+        })
+        .collect();
+    database.execute(&format!("BEGIN; {more} {ACTIVE_RUN}; COMMIT"));
+    let before = database.digest("projects_project", "id", &LEGACY);
+    let mut options = BackOutOptions { confirm: planned(database).digest, ..BackOutOptions::default() };
+    let stop = options.stop.clone();
+    let mut told = Vec::new();
+    let stopped = execute(&mut || Ok(owner(database)), &options, &mut |event| {
+        told.push(format!("{event:?}"));
+        if matches!(event, ChunkEvent::Committed { .. }) {
+            stop.stop();
+        }
+    });
+    let BackOut::Stopped(done) = stopped.unwrap() else { panic!("not stopped") };
+    assert_eq!(told, ["Begun { of: 1502 }", "Committed { done: 1000 }"]);
+    assert_eq!(done.deleted, PerKind { school: 1000, self_study: 0 });
+    assert_eq!(done.left, PerKind { school: 501, self_study: 1 });
+    assert_eq!(done.gave_up_run, Some(1));
+    assert!(!done.is_complete());
+    options.stop = StopSignal::default();
+    let again = execute(&mut || Ok(owner(database)), &options, &mut |_| ()).unwrap();
+    assert!(matches!(again, BackOut::Refused(_)), "the plan is another one now: {again:?}");
+    let rest = backed_out(database);
+    assert_eq!((rest.deleted.total(), rest.left.total()), (502, 0));
+    assert_eq!(database.digest("projects_project", "id", &LEGACY), before);
+}
+
+fn asked_before_it_begins_it_changes_nothing(database: &TestDatabase) {
+    plant(database);
+    database.execute(ACTIVE_RUN);
+    let before = rows(database);
+    let options = BackOutOptions { confirm: planned(database).digest, ..BackOutOptions::default() };
+    options.stop.stop();
+    let stopped = execute(&mut || Ok(owner(database)), &options, &mut |_| ()).unwrap();
+    let BackOut::Stopped(done) = stopped else { panic!("not stopped: {stopped:?}") };
+    assert_eq!((done.deleted.total(), done.gave_up_run), (0, None));
+    assert_eq!(rows(database), before);
+    assert_eq!(database.count("sti_backfill_run WHERE state = 'active'"), 1);
 }

@@ -5,7 +5,6 @@
 use sti_core::backfill::{Ending, Scope};
 use sti_core::contract::back_out::{self, BackOut, BackOutOptions};
 use sti_core::contract::{DropOptions, clear_leftovers};
-use sti_core::probe::Probe;
 use sti_core::test_support::TestDatabase;
 
 use crate::backfill::rig::{config, run};
@@ -81,8 +80,8 @@ fn of_a_back_out() {
     let database = half_done();
     note_at(&database, "DELETE ON projects_schoolproject FOR EACH STATEMENT");
     let confirm = back_out::plan(&mut owner(&database)).unwrap().digest;
-    let options = BackOutOptions { confirm, probe: Probe::default() };
-    let done = back_out::execute(&mut || Ok(owner(&database)), &options).unwrap();
+    let options = BackOutOptions { confirm, ..BackOutOptions::default() };
+    let done = back_out::execute(&mut || Ok(owner(&database)), &options, &mut |_| ()).unwrap();
     assert!(matches!(done, BackOut::Done(_)), "{done:?}");
     each_has_read_its_own(&database, 1000, PROJECTS / 2 / 1000);
 }

@@ -1,7 +1,10 @@
 //! Purging an archive: never the only copy.
 
+use sti_core::ChunkEvent;
+use sti_core::backfill::StopSignal;
 use sti_core::both_backends;
-use sti_core::contract::purge::{Purge, PurgeError, PurgePlan, PurgeRefusal, archives, execute, plan};
+use sti_core::contract::purge::{Purge, PurgeError, PurgeOptions, PurgePlan, PurgeRefusal};
+use sti_core::contract::purge::{archives, execute, plan};
 use sti_core::db::{Access, DatabaseUrl, connect};
 use sti_core::models::Kind::School;
 use sti_core::test_support::TestDatabase;
@@ -17,6 +20,7 @@ both_backends! {
     it_says_what_is_nowhere_else,
     another_digest_is_a_refusal,
     no_such_drop,
+    stopped_behind_a_chunk_it_goes_on_with_a_new_plan,
 }
 
 fn plant(database: &TestDatabase) {
@@ -31,9 +35,13 @@ fn planned(database: &TestDatabase) -> PurgePlan {
     plan(&mut owner(database), 1).unwrap()
 }
 
+fn of_first(digest: &str) -> PurgeOptions {
+    PurgeOptions { event: 1, confirm: digest.to_owned(), stop: StopSignal::default() }
+}
+
 /// Plans, confirms and executes.
 fn purged(database: &TestDatabase) -> Purge {
-    execute(&mut || Ok(owner(database)), 1, &planned(database).digest).unwrap()
+    execute(&mut || Ok(owner(database)), &of_first(&planned(database).digest), &mut |_| ()).unwrap()
 }
 
 #[track_caller]
@@ -97,7 +105,9 @@ fn another_digest_is_a_refusal(database: &TestDatabase) {
     drop_by_hand(database);
     restored(database);
     finished(database);
-    let Purge::Refused(plan) = execute(&mut || Ok(owner(database)), 1, "0123456789ab").unwrap() else {
+    let Purge::Refused(plan) =
+        execute(&mut || Ok(owner(database)), &of_first("0123456789ab"), &mut |_| ()).unwrap()
+    else {
         panic!("done")
     };
     assert_eq!(plan.refusal, None);
@@ -127,7 +137,7 @@ fn a_lost_commit_is_looked_up() {
         let marker = "DELETE FROM sti_legacy_archive";
         let through = |proxy: &CuttingProxy| {
             let url = DatabaseUrl::parse(proxy.url()).unwrap();
-            execute(&mut || connect(&url, Access::Write, "purge"), 1, &digest)
+            execute(&mut || connect(&url, Access::Write, "purge"), &of_first(&digest), &mut |_| ())
         };
         if cut == Cut::BeforeCommit {
             let proxy = CuttingProxy::before_and_unreachable_afterwards(database, marker, cut);
@@ -140,4 +150,38 @@ fn a_lost_commit_is_looked_up() {
         assert!(matches!(purge, Purge::Done { deleted: 3, .. }), "{cut:?}: {purge:?}");
         assert_eq!(database.count("sti_legacy_archive"), 0);
     }
+}
+
+fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
+    plant(database);
+    drop_by_hand(database);
+    restored(database);
+    finished(database);
+    // Of projects that have gone since; a chunk has 10,000.
+    let id = database.either("('f' || lpad(to_hex(n), 31, '0'))::uuid", "printf('f%031x', n)");
+    database.execute(&format!(
+        "INSERT INTO sti_legacy_archive (event_id, project_id, project_type, has_school, has_self_study) \
+         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10500) \
+         SELECT 1, {id}, 'other', false, false FROM numbers"
+    ));
+    let before = legacy_digest(database);
+    let mut options = of_first(&planned(database).digest);
+    let stop = options.stop.clone();
+    let mut told = Vec::new();
+    let stopped = execute(&mut || Ok(owner(database)), &options, &mut |event| {
+        told.push(format!("{event:?}"));
+        if matches!(event, ChunkEvent::Committed { .. }) {
+            stop.stop();
+        }
+    });
+    let Purge::Stopped { plan, deleted } = stopped.unwrap() else { panic!("not stopped") };
+    assert_eq!((plan.rows, deleted), (10_503, 10_000));
+    assert_eq!(told, ["Begun { of: 10503 }", "Committed { done: 10000 }"]);
+    assert_eq!(database.count("sti_legacy_archive"), 503);
+    options.stop = StopSignal::default();
+    let again = execute(&mut || Ok(owner(database)), &options, &mut |_| ()).unwrap();
+    assert!(matches!(again, Purge::Refused(_)), "the plan is another one now: {again:?}");
+    let Purge::Done { deleted, .. } = purged(database) else { panic!("not done") };
+    assert_eq!((deleted, database.count("sti_legacy_archive")), (503, 0));
+    assert_eq!(legacy_digest(database), before);
 }

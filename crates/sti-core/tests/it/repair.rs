@@ -26,13 +26,14 @@ pub(crate) fn planned(database: &TestDatabase, direction: Direction) -> RepairPl
 fn repaired(database: &TestDatabase, direction: Direction) -> Repair {
     let plan = planned(database, direction);
     let options = RepairOptions::new(direction, plan.digest.clone());
-    match execute(&mut open(database, Access::Write), &options).unwrap() {
+    match execute(&mut open(database, Access::Write), &options, &mut |_| ()).unwrap() {
         Execution::Done(repair) => {
             assert_eq!(repair.changed, plan.changes, "what was planned was done");
             assert_eq!(repair.plan.digest, plan.digest);
             repair
         }
         Execution::Refused { refusal, .. } => panic!("refused: {refusal:?}"),
+        Execution::Stopped(repair) => panic!("stopped: {repair:?}"),
     }
 }
 

@@ -3,6 +3,7 @@
 mod report;
 
 use sti_cli::answer::EXIT_CODES;
+use sti_cli::chunks::watched;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, digest};
 use sti_core::contract::back_out::{BackOut, BackOutError, BackOutOptions, execute, plan};
 use sti_core::db::{Access, Fault};
@@ -19,6 +20,8 @@ use self::report::{BackOutReport, Stage};
 /// holds what the legacy columns do not, has no project, or is pointed at. Set every service to ENABLE_STI=false before
 /// (subtype, then true, then false): one in subtype mode shows empty fields where the rows are gone, and one in dual or
 /// subtype mode makes rows anew.
+///
+/// SIGINT or SIGTERM stops it behind the chunk that is under way, with exit code 3; a new plan goes on from there.
 ///
 /// To undo it: ENABLE_STI=true sti backfill --include-drafts.
 #[derive(Debug, clap::Args)]
@@ -47,11 +50,16 @@ fn show(common: &Common, target: &Target) -> Answer {
 }
 
 fn carry_out(common: &Common, target: &Target, digest: &str) -> Answer {
-    let how = BackOutOptions { confirm: digest.to_owned(), ..BackOutOptions::default() };
-    let outcome = execute(&mut target.connector(), &how).map_err(|error| failure(&error))?;
+    let outcome = watched("making the plan of now", "rows deleted", |stop, tell| {
+        let how =
+            BackOutOptions { confirm: digest.to_owned(), stop: stop.clone(), ..BackOutOptions::default() };
+        execute(&mut target.connector(), &how, tell)
+    })?;
+    let outcome = outcome.map_err(|error| failure(&error))?;
     BackOutReport::new(target, Stage::Done(&outcome)).print(common.format)?;
     Ok(match outcome {
         BackOut::Done(done) if done.is_complete() => Exit::Done,
+        BackOut::Stopped(_) => Exit::Stopped,
         BackOut::Done(_) | BackOut::Refused(_) => Exit::Negative,
     })
 }

@@ -3,12 +3,11 @@
 mod report;
 
 use sti_cli::answer::EXIT_CODES;
-use sti_cli::{Answer, Common, Exit, Failure, Report as _};
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, retries};
 use sti_core::db::Access;
 use sti_core::sync::{self, Attempts, Install, Installed, SyncError};
 
 use self::report::{Stage, SyncReport};
-use super::retries;
 
 /// Keep subtype rows right by triggers, for writers that do not embed the library. PostgreSQL only.
 ///

@@ -6,14 +6,14 @@ use std::num::NonZeroU32;
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::stderr::say;
-use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target};
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, retries};
 use sti_core::contract::{self, DropOptions};
 use sti_core::db::{Access, AnyConnection, Backend};
 use sti_core::expand::{self, UpError, UpOptions, UpReport};
 use sti_core::sync;
 
 use self::report::{Refusal, Report};
-use super::{leftovers, retries};
+use super::leftovers;
 
 /// Adopt the application's tables where they are, make those that are missing, and the tools' own.
 ///

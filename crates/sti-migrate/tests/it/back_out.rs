@@ -1,11 +1,14 @@
 //! `sti-migrate back-out`.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use sti_core::both_backends;
-use sti_core::test_support::TestDatabase;
+use sti_core::test_support::{Session, TestDatabase};
 
 use crate::drop_legacy::rig::{json, legacy, ready};
 use crate::restore_legacy::rig::{dropped, restore_legacy};
-use crate::rig::{named, on, snapshot, sti_migrate};
+use crate::rig::{named, on, signal, snapshot, sti_migrate};
 
 both_backends! { planned_refused_and_done, refused_around_a_drop }
 
@@ -60,4 +63,32 @@ fn bad_arguments() {
     }
     let empty = TestDatabase::sqlite();
     snapshot("back_out_bad_empty", Some(&empty), &mut on(&empty, &["back-out"]), 2);
+}
+
+/// The first signal stops it behind the chunk that is under way; here that one is rolled back, for a row is locked.
+#[test]
+fn a_signal_stops_it() {
+    let database = TestDatabase::postgres();
+    ready(&database);
+    let values = legacy(&database);
+    let rows = || database.count("projects_schoolproject") + database.count("projects_selfstudyproject");
+    let before = rows();
+    let plan = json(&mut on(&database, &["back-out"]), 0);
+    let holder = Session::open(&database, "holder");
+    holder.run("BEGIN; SELECT id FROM projects_project FOR UPDATE");
+    let execute = ["back-out", "--execute", "--confirm", plan["digest"].as_str().unwrap()];
+    let mut command = on(&database, &[&execute[..], &["--format", "json"]].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    // So it is at work, and listens.
+    assert!(said.any(|line| line.starts_with("attempt 1 of 6")));
+    signal(&child, "INT");
+    let said: Vec<String> = said.collect();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said:#?}");
+    assert!(said.iter().any(|line| line.starts_with("asked to stop, which it does behind")), "{said:#?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["outcome"], &report["deleted"]["school"]), (&"stopped".into(), &0.into()));
+    assert_eq!(report["next"], serde_json::json!(["sti-migrate back-out"]));
+    assert_eq!((rows(), legacy(&database)), (before, values));
 }

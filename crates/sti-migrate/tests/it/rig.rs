@@ -1,6 +1,6 @@
 //! What the tests of the binary share.
 
-use std::process::Command;
+use std::process::{Child, Command};
 
 pub(crate) use sti_core::test_support::shown;
 use sti_core::test_support::{TestDatabase, binary, places};
@@ -15,6 +15,12 @@ pub(crate) fn on(database: &TestDatabase, arguments: &[&str]) -> Command {
     let mut command = sti_migrate(arguments);
     command.args(["--database-url", database.url()]);
     command
+}
+
+/// Sends the signal of this name: `INT`.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
+    assert!(sent.unwrap().success());
 }
 
 /// Runs a command that must end with `exit`, and compares all of what it prints.

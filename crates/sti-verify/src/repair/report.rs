@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sti_cli::{Document, Report, Table, Target, number};
 use sti_core::verify::repair::{
-    Change, ChangeCounts, Direction, Execution, LeftAlone, MAX_POINTERS, Pointer, Refusal, RepairPlan,
+    Change, ChangeCounts, Direction, Execution, LeftAlone, MAX_POINTERS, Pointer, Refusal, Repair, RepairPlan,
 };
 
 use crate::samples;
@@ -16,7 +16,8 @@ const ANOTHER_PASS: &str = "A repair is no verification. Run one:";
 enum Stage<'a> {
     Planned,
     Refused(&'a Refusal),
-    Done { changed: &'a ChangeCounts, chunks: i64, settled: i64, stopped_by: &'a [Pointer] },
+    Done(&'a Repair),
+    Stopped(&'a Repair),
 }
 
 /// The report of `--repair`.
@@ -43,23 +44,23 @@ impl<'a> RepairReport<'a> {
         let target = target.url.to_string();
         match execution {
             Execution::Refused { refusal, plan } => Self { target, plan, stage: Stage::Refused(refusal) },
-            Execution::Done(repair) => Self {
-                target,
-                plan: &repair.plan,
-                stage: Stage::Done {
-                    changed: &repair.changed,
-                    chunks: repair.chunks,
-                    settled: repair.settled,
-                    stopped_by: &repair.stopped_by,
-                },
-            },
+            Execution::Done(repair) => Self { target, plan: &repair.plan, stage: Stage::Done(repair) },
+            Execution::Stopped(repair) => Self { target, plan: &repair.plan, stage: Stage::Stopped(repair) },
+        }
+    }
+
+    /// What was done, if it began.
+    fn done(&self) -> Option<&'a Repair> {
+        match self.stage {
+            Stage::Done(repair) | Stage::Stopped(repair) => Some(repair),
+            Stage::Planned | Stage::Refused(_) => None,
         }
     }
 
     /// Pointers of other projects that forbid the repair.
     fn pointers(&self) -> &[Pointer] {
         match self.stage {
-            Stage::Done { stopped_by, .. } => stopped_by,
+            Stage::Done(repair) | Stage::Stopped(repair) => &repair.stopped_by,
             Stage::Planned | Stage::Refused(_) => &self.plan.pointers,
         }
     }
@@ -81,11 +82,15 @@ impl<'a> RepairReport<'a> {
             Stage::Refused(Refusal::Pointers) => {
                 "Refused: other projects point at rows that would go. Nothing has been changed.".to_owned()
             }
-            Stage::Done { stopped_by: [], changed, .. } if changed.total() == 0 => {
-                format!("Repair from {side}: there was nothing to do.")
+            Stage::Stopped(_) => format!("Repair from {side}: stopped, as it was asked to."),
+            Stage::Done(Repair { stopped_by, changed, .. }) if stopped_by.is_empty() => {
+                if changed.total() == 0 {
+                    format!("Repair from {side}: there was nothing to do.")
+                } else {
+                    format!("Repair from {side}: done.")
+                }
             }
-            Stage::Done { stopped_by: [], .. } => format!("Repair from {side}: done."),
-            Stage::Done { .. } => format!(
+            Stage::Done(_) => format!(
                 "Repair from {side}: ended early, other projects point at rows that would go. The chunk that met \
                  them was rolled back."
             ),
@@ -93,9 +98,9 @@ impl<'a> RepairReport<'a> {
     }
 
     fn changes(&self) -> Table {
-        let (changes, title) = match self.stage {
-            Stage::Done { changed, .. } => (changed, "changed"),
-            Stage::Planned | Stage::Refused(_) => (&self.plan.changes, "to change"),
+        let (changes, title) = match self.done() {
+            Some(repair) => (&repair.changed, "changed"),
+            None => (&self.plan.changes, "to change"),
         };
         let mut table = Table::new([title, "school", "self-study", "what it is"]);
         for (change, counts) in changes.iter().filter(|(change, _)| applies(self.plan.direction, *change)) {
@@ -111,28 +116,36 @@ impl<'a> RepairReport<'a> {
 
     fn after(&self, document: Document) -> Document {
         match self.stage {
-            Stage::Done { chunks: 0, .. } => document.paragraph(ANOTHER_PASS).command("sti-verify"),
-            Stage::Done { chunks, settled, .. } => document
-                .paragraph(format!(
-                    "Chunks committed: {}. Projects or rows that needed nothing any more when they were looked at \
-                     under the lock: {}. What was changed or deleted is in sti_repair_log as it was before, under \
-                     the digest {}.",
-                    number(chunks),
-                    number(settled),
-                    self.plan.digest,
-                ))
-                .paragraph(ANOTHER_PASS)
-                .command("sti-verify"),
+            Stage::Done(repair) => {
+                self.chunks(document, repair).paragraph(ANOTHER_PASS).command("sti-verify")
+            }
+            Stage::Stopped(repair) => self
+                .chunks(document, repair)
+                .paragraph("What is left needs a plan of its own:")
+                .command(format!("sti-verify --repair --from {}", self.plan.direction)),
             Stage::Planned | Stage::Refused(_) if self.pointers().is_empty() && !self.plan.is_empty() => {
-                document.paragraph(format!("The digest of this plan: {}. To carry it out:", self.plan.digest)).command(
-                    format!(
+                document
+                    .paragraph(format!("The digest of this plan: {}. To carry it out:", self.plan.digest))
+                    .command(format!(
                         "sti-verify --repair --from {} --execute --confirm {}",
                         self.plan.direction, self.plan.digest
-                    ),
-                )
+                    ))
             }
             Stage::Planned | Stage::Refused(_) => document,
         }
+    }
+
+    fn chunks(&self, document: Document, repair: &Repair) -> Document {
+        if repair.chunks == 0 {
+            return document;
+        }
+        document.paragraph(format!(
+            "Chunks committed: {}. Projects or rows that needed nothing any more when they were looked at under the \
+             lock: {}. What was changed or deleted is in sti_repair_log as it was before, under the digest {}.",
+            number(repair.chunks),
+            number(repair.settled),
+            self.plan.digest,
+        ))
     }
 }
 
@@ -147,7 +160,7 @@ impl Report for RepairReport<'_> {
             document =
                 document.paragraph("Set these pointers to NULL, or to rows that stay, and plan again.");
         }
-        if !matches!(self.stage, Stage::Done { .. }) {
+        if self.done().is_none() {
             document = document.list(left_alone(&self.plan.left));
             document = samples::add_to(document, &self.plan.samples);
         }
@@ -163,12 +176,9 @@ impl Report for RepairReport<'_> {
                 json!({ "is": "refused", "why": "another_plan", "given": given })
             }
             Stage::Refused(Refusal::Pointers) => json!({ "is": "refused", "why": "pointers" }),
-            Stage::Done { changed, chunks, settled, stopped_by } => json!({
-                "is": if stopped_by.is_empty() { "done" } else { "stopped" },
-                "changed": changes_json(changed),
-                "chunks": chunks,
-                "settled": settled,
-            }),
+            Stage::Done(repair) if repair.stopped_by.is_empty() => done_json("done", repair),
+            Stage::Done(repair) => done_json("stopped", repair),
+            Stage::Stopped(repair) => done_json("asked_to_stop", repair),
         };
         let pointers = self.pointers().iter().map(|pointer| PointerJson {
             project: pointer.from.to_string(),
@@ -239,6 +249,15 @@ fn left_alone(left: &LeftAlone) -> Vec<String> {
         .filter(|(count, _)| *count > 0)
         .map(|(count, why)| format!("{} {why}", number(*count)))
         .collect()
+}
+
+fn done_json(is: &str, repair: &Repair) -> Value {
+    json!({
+        "is": is,
+        "changed": changes_json(&repair.changed),
+        "chunks": repair.chunks,
+        "settled": repair.settled,
+    })
 }
 
 fn changes_json(changes: &ChangeCounts) -> Map<String, Value> {

@@ -21,5 +21,7 @@ pub(crate) fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     for (place, name) in places(database) {
         settings.add_filter(&place, name);
     }
+    // A slow machine has more to tell.
+    settings.add_filter(r"(?m)^after \d+ (s|min): .*\n?", "");
     settings
 }

@@ -94,11 +94,14 @@ pub(crate) struct RetryReport {
     target: String,
     totals: Totals,
     gone: i64,
+    /// Somebody asked it to stop.
+    stopped: bool,
 }
 
 impl RetryReport {
     pub(crate) fn new(target: &Target, retried: &Retried) -> Self {
-        Self { target: target.url.to_string(), totals: retried.totals, gone: retried.gone }
+        let Retried { totals, gone, stopped } = *retried;
+        Self { target: target.url.to_string(), totals, gone, stopped }
     }
 }
 
@@ -113,6 +116,12 @@ impl Report for RetryReport {
             .row(row("unknown type by now", unknown))
             .row(row("deleted, or no longer in scope", self.gone))
             .row(row("still refused, in quarantine", error.total()));
+        if self.stopped {
+            return Document::new()
+                .table(table)
+                .paragraph("Stopped, as it was asked to; the others were not tried. To go on:")
+                .command("sti quarantine retry");
+        }
         let (verdict, command) = match (error.total(), conflict.total()) {
             (0, 0) => ("The quarantine is empty, as far as it was tried. Next:", "sti-verify"),
             (0, _) => ("Some rows were made by somebody else, with other values. See which:", "sti-verify"),

@@ -8,12 +8,13 @@ use diesel::sql_types::{BigInt, Integer, Text};
 use super::{Refused, enter, scope_of};
 use crate::backfill::careful::{self, Filled};
 use crate::backfill::chunk::{self, Entry as LedgerEntry};
-use crate::backfill::config::Owner;
+use crate::backfill::config::{Owner, StopSignal};
 use crate::backfill::error::BackfillError;
 use crate::backfill::ledger::RunId;
 use crate::backfill::size::Sizing;
 use crate::backfill::terms::Terms;
 use crate::backfill::totals::Totals;
+use crate::chunks::{ChunkEvent, Watch};
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, Failed, dialect, limited_transaction};
@@ -32,6 +33,8 @@ pub struct Retried {
     /// Projects that are in quarantine no more because they were deleted, or became drafts that their run does not
     /// cover.
     pub gone: i64,
+    /// Whether somebody asked it to stop before it had come to the end; the same call goes on.
+    pub stopped: bool,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -48,7 +51,8 @@ struct Entry {
 /// refused again stays, with what the database says now.
 ///
 /// Up to 200 projects are locked at a time (FOR NO KEY UPDATE, in key order), in a transaction of their own that also
-/// corrects the counts of the run that had put them there.
+/// corrects the counts of the run that had put them there. `stop` is looked at behind each of them; then `tell` hears
+/// what has been done so far.
 ///
 /// # Errors
 /// Whatever the database says; what had been committed stays.
@@ -56,12 +60,19 @@ pub fn retry(
     connection: &mut AnyConnection,
     owner: &Owner,
     project: Option<ProjectId>,
+    stop: &StopSignal,
+    tell: &mut dyn FnMut(&ChunkEvent),
 ) -> Result<Retried, BackfillError> {
     crate::backfill::dry_run::check_schema(connection)?;
     let terms = Terms::read(connection, Sizing::default())?;
     let mut retried = Retried::default();
     let mut behind = None;
+    let mut watch = Watch::new(stop, tell);
+    watch.begun(waiting(connection, project)?);
     loop {
+        if watch.is_asked() {
+            return Ok(Retried { stopped: true, ..retried });
+        }
         let done = limited_transaction(connection, terms.limits, |connection| {
             retry_some(connection, owner, project, behind)
         });
@@ -74,6 +85,7 @@ pub fn retry(
         retried.totals += done.totals;
         retried.gone += done.gone;
         behind = Some(done.last);
+        watch.committed(retried.totals.locked + retried.gone);
     }
 }
 
@@ -108,6 +120,20 @@ fn retry_some(
     let chunk = record(connection, run, owner, &entries, &filled, last.project_id)?;
     enter(connection, run, chunk, &filled.refused)?;
     Ok(Some(Portion { totals, gone, last: (run, last.project_id) }))
+}
+
+/// How many entries there are to be tried.
+fn waiting(connection: &mut AnyConnection, project: Option<ProjectId>) -> Result<i64, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        entries: i64,
+    }
+    let one = project.map(|project| format!(" WHERE {}", in_sql("project_id", [project])));
+    let sql = format!("SELECT count(*) AS entries FROM sti_backfill_quarantine{}", one.unwrap_or_default());
+    let row: Row =
+        diesel::sql_query(sql).get_result(connection).doing("counting the projects in quarantine")?;
+    Ok(row.entries)
 }
 
 /// The next entries of one run behind `behind`, locked: another retry waits.

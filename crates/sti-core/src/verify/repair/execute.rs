@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use diesel::RunQueryDsl as _;
 
+use crate::backfill::StopSignal;
+use crate::chunks::{ChunkEvent, Retries, Then, Watch};
 use crate::db::dialect::{self, Limits};
 use crate::db::error::{Doing as _, Fault};
 use crate::db::sql_types::DbUuid;
-use crate::db::{AnyConnection, DbError, Failed, catalog, retry};
+use crate::db::{AnyConnection, DbError, Failed, catalog};
 use crate::keyset::Keyset;
 use crate::mapping::{any_differs_sql, is_kind_sql};
 use crate::models::{Kind, ProjectId};
@@ -44,6 +46,8 @@ pub struct RepairOptions {
     pub sample: u32,
     /// The longest wait for one lock; never more than 45 % of the server's `deadlock_timeout`.
     pub lock_limit: Duration,
+    /// Asks it to stop behind the chunk that is under way. The plan, which comes first, is made to its end.
+    pub stop: StopSignal,
     /// For tests.
     pub probe: Probe,
 }
@@ -51,8 +55,14 @@ pub struct RepairOptions {
 impl RepairOptions {
     /// A repair of the plan with this digest, with the usual limits.
     pub fn new(direction: Direction, confirm: impl Into<String>) -> Self {
-        let probe = Probe::default();
-        Self { direction, confirm: confirm.into(), sample: 0, lock_limit: LOCK_LIMIT, probe }
+        Self {
+            direction,
+            confirm: confirm.into(),
+            sample: 0,
+            lock_limit: LOCK_LIMIT,
+            stop: StopSignal::default(),
+            probe: Probe::default(),
+        }
     }
 }
 
@@ -68,6 +78,8 @@ pub enum Execution {
     },
     /// It was carried out, wholly or up to a refusal.
     Done(Repair),
+    /// Stopped behind a chunk because somebody asked for it; a new plan goes on.
+    Stopped(Repair),
 }
 
 /// Why a repair did not begin.
@@ -102,11 +114,16 @@ pub struct Repair {
 ///
 /// Each chunk is a transaction that locks its projects (FOR NO KEY UPDATE, in the order of their ids) and their
 /// subtype rows until it commits, looks at both sides again, and writes the before-image of everything that it
-/// changes to `sti_repair_log`. It is retried 5 times with growing rests where a lock was not to be had.
+/// changes to `sti_repair_log`. It is retried 5 times with growing rests where a lock was not to be had. `tell` hears of
+/// each chunk that was committed, with the changes so far, and of each retry.
 ///
 /// # Errors
 /// [`RepairError`]. Chunks that were committed before stay.
-pub fn execute(connection: &mut AnyConnection, options: &RepairOptions) -> Result<Execution, RepairError> {
+pub fn execute(
+    connection: &mut AnyConnection,
+    options: &RepairOptions,
+    tell: &mut dyn FnMut(&ChunkEvent),
+) -> Result<Execution, RepairError> {
     let plan = Box::new(plan(connection, options.direction, options.sample)?);
     if plan.digest != options.confirm {
         let refusal = Refusal::AnotherPlan { given: options.confirm.clone() };
@@ -135,24 +152,45 @@ pub fn execute(connection: &mut AnyConnection, options: &RepairOptions) -> Resul
     if options.direction == Direction::Legacy {
         walks.extend(Kind::ALL.map(Work::Orphans));
     }
+    let mut watch = Watch::new(&options.stop, tell);
+    watch.begun(repair.plan.changes.total());
     for work in walks {
-        repair.walk(connection, work, &job)?;
+        if repair.walk(connection, work, &job, &mut watch)? == End::Stopped {
+            return Ok(Execution::Stopped(repair));
+        }
     }
     Ok(Execution::Done(repair))
 }
 
+/// How a walk, or a chunk of it, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It came to its end, or to pointers that forbid it.
+    Reached,
+    /// It was asked to stop.
+    Stopped,
+}
+
 impl Repair {
     /// Walks over the ids that may need something; each chunk looks again.
-    fn walk(&mut self, connection: &mut AnyConnection, work: Work, job: &Job<'_>) -> Result<(), RepairError> {
+    fn walk(
+        &mut self,
+        connection: &mut AnyConnection,
+        work: Work,
+        job: &Job<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<End, RepairError> {
         let mut walk = Some(Keyset::from_start());
         while let Some(here) = walk.filter(|_| self.stopped_by.is_empty()) {
             let ids = candidates(connection, work, here, job).map_err(|source| self.stopped(source))?;
-            if !ids.is_empty() {
-                self.chunk(connection, work, &ids, job)?;
+            if !ids.is_empty()
+                && (watch.is_asked() || self.chunk(connection, work, &ids, job, watch)? == End::Stopped)
+            {
+                return Ok(End::Stopped);
             }
             walk = here.behind(ids, CHUNK);
         }
-        Ok(())
+        Ok(End::Reached)
     }
 
     fn chunk(
@@ -161,19 +199,21 @@ impl Repair {
         work: Work,
         ids: &[ProjectId],
         job: &Job<'_>,
-    ) -> Result<(), RepairError> {
-        let mut retried = 0;
+        watch: &mut Watch<'_>,
+    ) -> Result<End, RepairError> {
+        let mut retries = Retries::default();
         loop {
             let error = match chunk::run(connection, work, ids, job) {
                 Ok((changed, settled)) => {
                     self.changed.add_all(&changed);
                     self.settled += settled;
                     self.chunks += 1;
-                    return Ok(());
+                    watch.committed(self.changed.total());
+                    return Ok(End::Reached);
                 }
                 Err(Failed::Body(Undone::Pointers(found))) => {
                     self.stopped_by = found;
-                    return Ok(());
+                    return Ok(End::Reached);
                 }
                 Err(Failed::Body(Undone::Refilling)) => return Err(VerifyError::Refilling.into()),
                 Err(Failed::Body(Undone::Interfered { change, expected, found })) => {
@@ -186,13 +226,11 @@ impl Repair {
                 }
                 Err(Failed::Begin(error) | Failed::Commit(error)) => error.into(),
             };
-            let passes =
-                matches!(error.fault(), Fault::Transient | Fault::LockTimeout | Fault::StatementTimeout);
-            if !passes || retried >= retry::RETRIES {
-                return Err(self.stopped(error));
+            match retries.after(&error, false, watch) {
+                Then::Again => {}
+                Then::Stop => return Ok(End::Stopped),
+                Then::Fail => return Err(self.stopped(error)),
             }
-            retried += 1;
-            std::thread::sleep(retry::rest(retried));
         }
     }
 

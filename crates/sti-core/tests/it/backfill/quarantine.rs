@@ -1,8 +1,10 @@
 //! Rows that the database refuses: found, put into quarantine, counted, and tried again.
 
+use sti_core::ChunkEvent;
 use sti_core::backfill::{
-    Ending, ErrorRate, Owner, PerKind, Quarantine, Retried, Scope, Totals, quarantine, retry,
+    Ending, ErrorRate, Owner, PerKind, Quarantine, Retried, Scope, StopSignal, Totals, quarantine, retry,
 };
+use sti_core::models::ProjectId;
 use sti_core::observe::{Event, Observer as _};
 use sti_core::test_support::{TestDatabase, check_ledger};
 
@@ -14,6 +16,7 @@ sti_core::both_backends! {
     a_chunk_of_nothing_but_poison_is_found_out_in_parts,
     a_retry_makes_what_can_be_made_and_corrects_the_totals,
     a_retry_takes_out_what_is_gone,
+    a_retry_that_is_stopped_is_gone_on_with,
     a_catch_up_sweep_leaves_the_quarantine_alone,
     a_complete_run_clears_the_quarantine_of_earlier_ones,
     too_many_errors_stop_the_run,
@@ -134,6 +137,31 @@ fn a_chunk_of_nothing_but_poison_is_found_out_in_parts(database: &TestDatabase) 
     check_ledger(database);
 }
 
+fn tried(database: &TestDatabase, owner: &Owner, project: Option<ProjectId>) -> Retried {
+    retry(&mut open(database), owner, project, &StopSignal::default(), &mut |_| ()).unwrap()
+}
+
+fn a_retry_that_is_stopped_is_gone_on_with(database: &TestDatabase) {
+    set_up(database, 250, |_| true);
+    refuse_poison(database);
+    let mut config = config(250, Scope::NonDraft);
+    config.max_error_rate = ErrorRate::percent(100.0).unwrap();
+    run(database, &config).unwrap();
+    allow_poison(database);
+    let (owner, stop, mut told) = (Owner::this_process("test"), StopSignal::default(), Vec::new());
+    let stopped = retry(&mut open(database), &owner, None, &stop, &mut |event| {
+        told.push(format!("{event:?}"));
+        if matches!(event, ChunkEvent::Committed { .. }) {
+            stop.stop();
+        }
+    });
+    assert_eq!(stopped.unwrap(), Retried { totals: totals(200, 200, 0), gone: 0, stopped: true });
+    assert_eq!(told, ["Begun { of: 250 }", "Committed { done: 200 }"]);
+    assert_eq!(tried(database, &owner, None), Retried { totals: totals(50, 50, 0), gone: 0, stopped: false });
+    assert_eq!((found(database).total(), database.count("projects_schoolproject")), (0, 250));
+    check_ledger(database);
+}
+
 fn a_retry_makes_what_can_be_made_and_corrects_the_totals(database: &TestDatabase) {
     set_up(database, 20, |number| number > 15);
     refuse_poison(database);
@@ -143,19 +171,19 @@ fn a_retry_makes_what_can_be_made_and_corrects_the_totals(database: &TestDatabas
     assert_eq!(first.totals, totals(20, 15, 5));
     let owner = Owner::this_process("test");
 
-    let still = retry(&mut open(database), &owner, None).unwrap();
-    assert_eq!(still, Retried { totals: totals(5, 0, 5), gone: 0 });
+    let still = tried(database, &owner, None);
+    assert_eq!(still, Retried { totals: totals(5, 0, 5), gone: 0, stopped: false });
     assert_eq!(found(database).total(), 5);
 
     database.execute(&format!("UPDATE projects_project SET course_name = 'fine' WHERE id = '{}'", id(16)));
-    let one = retry(&mut open(database), &owner, Some(id(16).parse().unwrap())).unwrap();
-    assert_eq!(one, Retried { totals: totals(1, 1, 0), gone: 0 });
-    let other = retry(&mut open(database), &owner, Some(id(1).parse().unwrap())).unwrap();
+    let one = tried(database, &owner, Some(id(16).parse().unwrap()));
+    assert_eq!(one, Retried { totals: totals(1, 1, 0), gone: 0, stopped: false });
+    let other = tried(database, &owner, Some(id(1).parse().unwrap()));
     assert_eq!(other, Retried::default(), "it is not in quarantine");
 
     allow_poison(database);
-    let all = retry(&mut open(database), &owner, None).unwrap();
-    assert_eq!(all, Retried { totals: totals(4, 4, 0), gone: 0 });
+    let all = tried(database, &owner, None);
+    assert_eq!(all, Retried { totals: totals(4, 4, 0), gone: 0, stopped: false });
     assert_eq!(found(database), Quarantine { classes: vec![], projects: vec![] });
     assert_eq!(database.count("projects_schoolproject"), 20);
     let run = sti_core::backfill::last_run(&mut open(database)).unwrap().unwrap();
@@ -177,9 +205,9 @@ fn a_retry_takes_out_what_is_gone(database: &TestDatabase) {
         id(8),
         id(9)
     ));
-    let retried = retry(&mut open(database), &Owner::this_process("test"), None).unwrap();
+    let retried = tried(database, &Owner::this_process("test"), None);
     let expected = Totals { unknown: 1, ..totals(2, 0, 1) };
-    assert_eq!(retried, Retried { totals: expected, gone: 2 });
+    assert_eq!(retried, Retried { totals: expected, gone: 2, stopped: false });
     assert_eq!(found(database).total(), 1);
     let run = sti_core::backfill::last_run(&mut open(database)).unwrap().unwrap();
     assert_eq!(run.totals, Totals { unknown: 1, ..totals(8, 6, 1) });

@@ -221,7 +221,7 @@ pub(crate) fn repaired(database: &TestDatabase, direction: sti_core::verify::rep
     use sti_core::verify::repair::{Execution, RepairOptions, execute, plan};
 
     let digest = plan(&mut open(database), direction, 0).unwrap().digest;
-    let repaired = execute(&mut open(database), &RepairOptions::new(direction, digest)).unwrap();
+    let repaired = execute(&mut open(database), &RepairOptions::new(direction, digest), &mut |_| ()).unwrap();
     assert!(matches!(repaired, Execution::Done(_)), "{repaired:?}");
 }
 

@@ -1,22 +1,26 @@
 //! What a repair does to each class, in each direction.
 
 use serde_json::json;
+use sti_core::ChunkEvent;
 use sti_core::both_backends;
+use sti_core::db::Access;
 use sti_core::models::Kind::{School, SelfStudy};
 use sti_core::test_support::TestDatabase;
 use sti_core::verify::Class;
-use sti_core::verify::repair::{Change, Direction};
+use sti_core::verify::repair::{Change, Direction, Execution, RepairOptions, execute};
 
 use super::{changes, legacy_of, log, planned, repaired, row_of};
 use crate::verify::rig::{
-    SCHOOL, SCHOOL_ROW, SELF_STUDY, SELF_STUDY_ROW, draft, found, id, migrate, orphan, project, row, verified,
+    SCHOOL, SCHOOL_ROW, SELF_STUDY, SELF_STUDY_ROW, draft, found, id, migrate, open, orphan, project, row,
+    verified,
 };
 
 both_backends! {
     from_legacy_drift_is_mended, from_legacy_the_wrong_row_makes_way, from_legacy_orphans_go,
     from_legacy_missing_and_unknown_stay, from_subtype_only_columns_that_differ_change,
     from_subtype_the_wrong_row_goes_only_beside_the_right_one, awkward_values_survive_in_the_log,
-    an_own_pointer_is_cleared, more_projects_than_a_chunk_holds, nothing_to_do_is_no_change,
+    an_own_pointer_is_cleared, more_projects_than_a_chunk_holds,
+    stopped_behind_a_chunk_it_goes_on_with_a_new_plan, nothing_to_do_is_no_change,
 }
 
 fn from_legacy_drift_is_mended(database: &TestDatabase) {
@@ -162,7 +166,7 @@ fn an_own_pointer_is_cleared(database: &TestDatabase) {
     assert_eq!(pointer, id(1).hex());
 }
 
-fn more_projects_than_a_chunk_holds(database: &TestDatabase) {
+fn plant_2500(database: &TestDatabase) {
     migrate(database);
     let mut sql = String::from("BEGIN;");
     for number in 0..2_500 {
@@ -170,6 +174,30 @@ fn more_projects_than_a_chunk_holds(database: &TestDatabase) {
         sql += &crate::verify::rig::row_sql(number, School, &["drifted", "P1", "Curie"]);
     }
     database.execute(&format!("{sql} COMMIT;"));
+}
+
+fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
+    plant_2500(database);
+    let options = RepairOptions::new(Direction::Legacy, planned(database, Direction::Legacy).digest);
+    let stop = options.stop.clone();
+    let mut told = Vec::new();
+    let stopped = execute(&mut open(database, Access::Write), &options, &mut |event| {
+        told.push(format!("{event:?}"));
+        if matches!(event, ChunkEvent::Committed { .. }) {
+            stop.stop();
+        }
+    });
+    let Execution::Stopped(repair) = stopped.unwrap() else { panic!("not stopped") };
+    assert_eq!(told, ["Begun { of: 2500 }", "Committed { done: 1000 }"]);
+    assert_eq!((repair.changed.total(), repair.chunks, repair.settled), (1_000, 1, 0));
+    assert_eq!(database.count("sti_repair_log"), 1_000);
+    assert_eq!(repaired(database, Direction::Legacy).changed.total(), 1_500);
+    assert_eq!(database.count("sti_repair_log"), 2_500);
+    assert!(verified(database).is_clean());
+}
+
+fn more_projects_than_a_chunk_holds(database: &TestDatabase) {
+    plant_2500(database);
     let repair = repaired(database, Direction::Legacy);
     assert_eq!(changes(&repair.changed), [(Change::UpdateRow, School, 2_500)]);
     assert_eq!(repair.chunks, 3);

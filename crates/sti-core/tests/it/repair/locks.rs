@@ -33,7 +33,7 @@ fn on_sqlite_nobody_writes_between_two_statements() {
         let written = writer.batch_execute("UPDATE projects_project SET course_name = 'between'");
         shared.lock().unwrap().push((step, written.unwrap_err().to_string()));
     });
-    let done = execute(&mut open(&database, Access::Write), &options).unwrap();
+    let done = execute(&mut open(&database, Access::Write), &options, &mut |_| ()).unwrap();
     assert!(matches!(done, Execution::Done(repair) if repair.changed.total() == 1));
     let steps = [Step::Lock, Step::Look, Step::Record, Step::Write, Step::Commit];
     assert_eq!(*tried.lock().unwrap(), steps.map(|step| (step, "database is locked".to_owned())));
@@ -48,7 +48,7 @@ fn a_lock_that_is_not_to_be_had_stops_the_repair_and_not_the_application() {
     options.lock_limit = Duration::from_millis(20);
     let mut application = PgConnection::establish(database.url()).unwrap();
     application.batch_execute("BEGIN; UPDATE projects_project SET name = 'held'").unwrap();
-    let error = execute(&mut open(&database, Access::Write), &options).unwrap_err();
+    let error = execute(&mut open(&database, Access::Write), &options, &mut |_| ()).unwrap_err();
     assert!(matches!(error, RepairError::Stopped { chunks: 0, .. }), "{error}");
     assert_eq!(
         error.to_string(),

@@ -19,7 +19,7 @@ both_backends! {
 }
 
 fn try_execute(database: &TestDatabase, options: &RepairOptions) -> Result<Execution, RepairError> {
-    execute(&mut open(database, Access::Write), options)
+    execute(&mut open(database, Access::Write), options, &mut |_| ())
 }
 
 fn plant_drift(database: &TestDatabase) {

@@ -1,8 +1,11 @@
 //! `sti-migrate archive purge`
 
 use serde::Serialize;
+use sti_cli::chunks::watched;
 use sti_cli::{Answer, Common, Document, Exit, Failure, Report, Target, number};
-use sti_core::contract::purge::{Purge, PurgeError, PurgePlan, PurgeRefusal, execute, plan};
+use sti_core::contract::purge::{
+    Purge, PurgeError, PurgeOptions as How, PurgePlan, PurgeRefusal, execute, plan,
+};
 use sti_core::db::Access;
 
 use super::{PurgeOptions, moment};
@@ -12,7 +15,10 @@ pub(super) fn run(options: &PurgeOptions, common: &Common) -> Answer {
     let stage = match &options.confirm {
         None => Stage::Shown(Box::new(plan(&mut target.connect(Access::Read)?, options.event)?)),
         Some(digest) => {
-            let purge = execute(&mut target.connector(), options.event, digest);
+            let purge = watched("making the plan of now", "rows deleted", |stop, tell| {
+                let how = How { event: options.event, confirm: digest.clone(), stop: stop.clone() };
+                execute(&mut target.connector(), &how, tell)
+            })?;
             Stage::Purged(purge.map_err(|error| failure(&error))?)
         }
     };
@@ -20,6 +26,7 @@ pub(super) fn run(options: &PurgeOptions, common: &Common) -> Answer {
     Ok(match stage {
         Stage::Shown(plan) if plan.refusal.is_none() => Exit::Done,
         Stage::Purged(Purge::Done { .. }) => Exit::Done,
+        Stage::Purged(Purge::Stopped { .. }) => Exit::Stopped,
         Stage::Shown(_) | Stage::Purged(Purge::Refused(_)) => Exit::Negative,
     })
 }
@@ -48,7 +55,7 @@ struct PurgeReport<'a> {
 #[derive(Serialize)]
 struct Json<'a> {
     target: &'a str,
-    /// `shown`, `done` or `refused`.
+    /// `shown`, `done`, `stopped` or `refused`.
     outcome: &'static str,
     refused_because: Option<&'static str>,
     digest: &'a str,
@@ -68,7 +75,9 @@ impl<'a> PurgeReport<'a> {
     fn plan(&self) -> &PurgePlan {
         match self.stage {
             Stage::Shown(plan) => plan,
-            Stage::Purged(Purge::Refused(plan) | Purge::Done { plan, .. }) => plan,
+            Stage::Purged(Purge::Refused(plan) | Purge::Done { plan, .. } | Purge::Stopped { plan, .. }) => {
+                plan
+            }
         }
     }
 
@@ -109,6 +118,11 @@ impl<'a> PurgeReport<'a> {
             (None, Stage::Purged(Purge::Done { deleted, .. })) => {
                 format!("Purged: {} of drop {event} deleted from the archive.", rows(*deleted))
             }
+            (None, Stage::Purged(Purge::Stopped { deleted, .. })) => format!(
+                "Stopped, as it was asked to: {} of drop {event} deleted from the archive, of {}.",
+                rows(*deleted),
+                number(plan.rows)
+            ),
         }
     }
 
@@ -121,6 +135,9 @@ impl<'a> PurgeReport<'a> {
             (Some(PurgeRefusal::NotFinished), _) => Some("sti-migrate restore-legacy --finish".to_owned()),
             (Some(PurgeRefusal::ColumnsMissing), _) => Some("sti-migrate status".to_owned()),
             (None, Stage::Purged(Purge::Done { .. })) => None,
+            (None, Stage::Purged(Purge::Stopped { .. })) => {
+                Some(format!("sti-migrate archive purge --event {}", plan.event.id))
+            }
             (None, _) if plan.rows == 0 => None,
             (None, _) => {
                 Some(format!("sti-migrate archive purge --event {} --confirm {}", plan.event.id, plan.digest))
@@ -136,9 +153,9 @@ fn rows(count: i64) -> String {
 impl Report for PurgeReport<'_> {
     fn document(&self) -> Document {
         let plan = self.plan();
-        let done = matches!(self.stage, Stage::Purged(Purge::Done { .. }));
+        let began = matches!(self.stage, Stage::Purged(Purge::Done { .. } | Purge::Stopped { .. }));
         let mut document = Document::new().paragraph(self.verdict());
-        if !done {
+        if !began {
             let mut lines = vec![format!(
                 "drop {} of {}: {} in the archive",
                 plan.event.id,
@@ -160,6 +177,7 @@ impl Report for PurgeReport<'_> {
             document = document.list(lines);
         }
         match self.next() {
+            Some(next) if began => document.paragraph("To see what is left, and go on:").command(next),
             Some(next) if plan.refusal.is_none() => {
                 document.paragraph("What is purged is gone for good. To do it:").command(next)
             }
@@ -173,6 +191,7 @@ impl Report for PurgeReport<'_> {
         let (outcome, deleted) = match (self.refused_because(), self.stage) {
             (Some(_), _) => ("refused", None),
             (None, Stage::Purged(Purge::Done { deleted, .. })) => ("done", Some(*deleted)),
+            (None, Stage::Purged(Purge::Stopped { deleted, .. })) => ("stopped", Some(*deleted)),
             (None, _) => ("shown", None),
         };
         serde_json::to_value(Json {

@@ -21,7 +21,7 @@ pub(super) struct BackOutReport<'a> {
 #[derive(Serialize)]
 struct Json<'a> {
     target: &'a str,
-    /// `shown`, `refused`, `done`, or `incomplete`: rows are left.
+    /// `shown`, `refused`, `done`, `incomplete` (rows are left), or `stopped` (somebody asked for it).
     outcome: &'static str,
     digest: &'a str,
     projects: i64,
@@ -56,12 +56,15 @@ impl<'a> BackOutReport<'a> {
         match self.stage {
             Stage::Shown(plan) => plan,
             Stage::Done(BackOut::Refused(plan)) => plan,
-            Stage::Done(BackOut::Done(done)) => &done.plan,
+            Stage::Done(BackOut::Done(done) | BackOut::Stopped(done)) => &done.plan,
         }
     }
 
     fn done(&self) -> Option<&'a BackedOut> {
-        if let Stage::Done(BackOut::Done(done)) = self.stage { Some(done) } else { None }
+        match self.stage {
+            Stage::Done(BackOut::Done(done) | BackOut::Stopped(done)) => Some(done),
+            Stage::Shown(_) | Stage::Done(BackOut::Refused(_)) => None,
+        }
     }
 
     fn blockers(&self) -> Vec<&'a Blocker> {
@@ -73,6 +76,7 @@ impl<'a> BackOutReport<'a> {
 
     fn outcome(&self) -> &'static str {
         match (self.done(), self.stage) {
+            (_, Stage::Done(BackOut::Stopped(_))) => "stopped",
             (Some(done), _) if done.is_complete() => "done",
             (Some(_), _) => "incomplete",
             (None, Stage::Shown(plan)) if plan.blockers.is_empty() => "shown",
@@ -86,6 +90,12 @@ impl<'a> BackOutReport<'a> {
             ("done", Some(done)) => format!(
                 "Backed out: the subtype tables are empty, {} deleted. Every value is in the legacy columns.",
                 rows(done.deleted.total())
+            ),
+            ("stopped", Some(done)) => format!(
+                "Stopped, as it was asked to: {} deleted, {} left. Every value is in the legacy columns, and the rows that are \
+                 left hold the same.",
+                rows(done.deleted.total()),
+                rows(done.left.total())
             ),
             (_, Some(done)) if done.stopped_by.is_some() => format!(
                 "Stopped on the way: {} deleted, {} left, for something came up that stands in the way.",
@@ -207,13 +217,19 @@ impl Report for BackOutReport<'_> {
                 format!("{} projects", number(plan.projects))
             }
         ));
-        if let Some(run) = plan.gives_up_run.filter(|_| self.outcome() != "refused") {
-            let will = if self.done().is_some() { "was" } else { "will be" };
+        let given_up = match self.done() {
+            Some(done) => done.gave_up_run.map(|run| (run, "was")),
+            None => plan.gives_up_run.filter(|_| self.outcome() != "refused").map(|run| (run, "will be")),
+        };
+        if let Some((run, will)) = given_up {
             document =
                 document.paragraph(format!("Run {run} of the backfill, which was stopped, {will} given up."));
         }
         document = match self.outcome() {
             "shown" => document.paragraph("Set every service to ENABLE_STI=false first. Then:"),
+            "stopped" => document.paragraph(
+                "To make the rows again: ENABLE_STI=true sti backfill --include-drafts. To go on:",
+            ),
             "done" => {
                 document.paragraph("To make the rows again: ENABLE_STI=true sti backfill --include-drafts.")
             }

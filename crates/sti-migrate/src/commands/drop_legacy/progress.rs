@@ -5,13 +5,13 @@ use std::io::IsTerminal as _;
 use sti_cli::signals::Listener;
 use sti_cli::stderr::say;
 use sti_cli::steps::Steps;
-use sti_cli::{Exit, Failure, Target, number};
+use sti_cli::{Exit, Failure, Target, number, retries};
 use sti_core::backfill::StopSignal;
 use sti_core::contract::{self, ContractError, DropEvent, DropOptions, Leftovers, Progress};
 use sti_core::db::Access;
 use sti_core::metrics;
 
-use crate::commands::{leftovers, retries};
+use crate::commands::leftovers;
 
 /// Listens to SIGINT and SIGTERM until it is dropped: the first one asks the work to stop, at a second one the process ends
 /// at once.

@@ -1,11 +1,10 @@
 //! `sti-migrate restore-legacy --finish`
 
 use serde::Serialize;
-use sti_cli::{Answer, Common, Document, Exit, Report, Target};
+use sti_cli::{Answer, Common, Document, Exit, Report, Target, retries};
 use sti_core::contract::restore::{Attempts, Finish, FinishOptions, finish};
 
 use super::failure;
-use crate::commands::retries;
 
 pub(super) fn run(common: &Common, locks: Attempts) -> Answer {
     let target = common.database.resolve("sti-migrate restore-legacy --finish")?;

@@ -3,10 +3,8 @@
 use std::time::{Duration, Instant};
 
 use sti_cli::stderr::say;
-use sti_cli::{number, percent};
+use sti_cli::{number, percent, retries};
 use sti_core::contract::restore::RestoreEvent;
-
-use crate::commands::retries;
 
 /// The longest time between two lines about chunks.
 const INTERVAL: Duration = Duration::from_secs(5);

@@ -2,19 +2,14 @@
 //! time.
 
 use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use sti_core::test_support::TestDatabase;
 
 use super::rig::{ARCHIVING, DROP, digest, drop_legacy, json, legacy, ready, state};
 use crate::held::{Gate, Held, wait_until, wait_until_gone};
-use crate::rig::on;
-
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
-    assert!(sent.unwrap().success());
-}
+use crate::rig::{on, signal};
 
 /// Waits for the end of a process; gives its exit code and what it has said on standard error.
 fn ended(mut child: Child) -> (Option<i32>, String) {

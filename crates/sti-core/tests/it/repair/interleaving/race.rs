@@ -51,7 +51,7 @@ pub(crate) fn race(database: &TestDatabase, race: &Race<'_>) -> Result<Repair, S
     let mut options = RepairOptions::new(race.direction, planned(database, race.direction).digest);
     options.probe = probe(database.url(), race, Arc::clone(&state)).with_sabotage(race.sabotage);
     let url = DatabaseUrl::parse(database.url()).unwrap();
-    let repaired = execute(&mut connect(&url, Access::Write, "repair").unwrap(), &options);
+    let repaired = execute(&mut connect(&url, Access::Write, "repair").unwrap(), &options, &mut |_| ());
     state.repair_done.store(true, SeqCst);
     let writer = lock(&state.writer).take();
     if let Some(writer) = writer {

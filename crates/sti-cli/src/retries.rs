@@ -1,10 +1,11 @@
 //! An attempt at locks that failed, on standard error.
 
-use sti_cli::stderr::say;
 use sti_core::expand::Retry;
 
+use crate::stderr::say;
+
 /// Tells of it, and who was in the way.
-pub(crate) fn tell(retry: &Retry) {
+pub fn tell(retry: &Retry) {
     let Retry { attempt, attempts, reason, holders, rest } = retry;
     say(format_args!(
         "attempt {attempt} of {attempts}: {reason}; rolled back, trying again in {:.1} s",
