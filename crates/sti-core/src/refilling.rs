@@ -18,21 +18,34 @@ pub(crate) const REFUSAL: &str = "the legacy columns are being restored and are 
 /// # Errors
 /// Whatever the database says.
 pub(crate) fn is_under_way(connection: &mut AnyConnection) -> Result<bool, DbError> {
+    Ok(can_be_recorded(connection)? && is_recorded(connection)?)
+}
+
+/// Whether there is the table that would say so.
+///
+/// # Errors
+/// Whatever the database says.
+pub(crate) fn can_be_recorded(connection: &mut AnyConnection) -> Result<bool, DbError> {
+    let columns = catalog::columns(connection, "sti_drop_event")?;
+    Ok(columns.iter().any(|column| column.name == "refilled_through"))
+}
+
+/// [`is_under_way`], where the table is known to be there: for the transactions of those who have begun to copy. One
+/// that has locked projects keeps the first step of a restore out until it has committed.
+///
+/// # Errors
+/// Whatever the database says.
+pub(crate) fn is_recorded(connection: &mut AnyConnection) -> Result<bool, DbError> {
     #[derive(diesel::QueryableByName)]
     struct Row {
         #[diesel(sql_type = Bool)]
         under_way: bool,
-    }
-    let doing = "asking whether a restore is under way";
-    let columns = catalog::columns(connection, "sti_drop_event")?;
-    if !columns.iter().any(|column| column.name == "refilled_through") {
-        return Ok(false);
     }
     let row: Row = diesel::sql_query(format!(
         "SELECT EXISTS (SELECT 1 FROM sti_drop_event e WHERE e.restored_at IS NULL AND EXISTS (\
             SELECT 1 FROM {PARENT} p WHERE e.refilled_through IS NULL OR p.id > e.refilled_through)) AS under_way"
     ))
     .get_result(connection)
-    .doing(doing)?;
+    .doing("asking whether a restore is under way")?;
     Ok(row.under_way)
 }

@@ -16,6 +16,7 @@ use super::totals::Totals;
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, Failed, dialect, limited_transaction};
 use crate::probe::Step;
+use crate::refilling;
 use crate::subtype_rows::fill;
 
 /// How the rows of a chunk are made.
@@ -65,6 +66,7 @@ pub(super) fn run(
         if !filled.outcome.adds_up() {
             return Err(BackfillError::DoesNotAddUp { number: lease.number, locked: filled.outcome.locked });
         }
+        refuse_refilling(connection, terms)?;
         config.probe.at(Step::Record);
         quarantine::enter(connection, run, lease.chunk, &filled.refused)?;
         let entry = Entry { chunk: lease.chunk, number: lease.number, token: &lease.token };
@@ -73,6 +75,16 @@ pub(super) fn run(
         Ok(filled)
     })?;
     Ok(Done { totals: Totals::from(&filled), refused: filled.refused, duration: begun.elapsed() })
+}
+
+/// Refuses where the columns that were copied from are back from a drop and not filled yet. Asked behind the copy, whose
+/// locks keep the columns as they are until it commits.
+pub(super) fn refuse_refilling(connection: &mut AnyConnection, terms: Terms) -> Result<(), BackfillError> {
+    if terms.knows_drops && refilling::is_recorded(connection)? {
+        Err(BackfillError::Refilling)
+    } else {
+        Ok(())
+    }
 }
 
 /// Locks the chunk's row in the ledger, if the lease is still ours: nobody can take it over until we are done.

@@ -103,7 +103,8 @@ fn rate(connection: &mut AnyConnection) -> Result<Option<f64>, BackfillError> {
     Ok((done.projects >= 1000 && done.ms > 0).then(|| done.projects as f64 * 1000.0 / done.ms as f64))
 }
 
-/// Refuses a database that lacks what a backfill needs.
+/// Refuses a database that lacks what a backfill needs. All of it in one snapshot, or in the open transaction: columns of
+/// before a drop beside its event would look like a restore.
 pub(super) fn check_schema(connection: &mut AnyConnection) -> Result<(), BackfillError> {
     let tables = [
         PARENT,

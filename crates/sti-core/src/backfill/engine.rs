@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::config::{BackfillConfig, StopSignal};
+use super::dry_run::check_schema;
 use super::error::BackfillError;
 use super::ledger::{self, RunId};
 use super::size::Sizer;
@@ -10,7 +11,7 @@ use super::terms::Terms;
 use super::throttle::Throttle;
 use super::totals::Totals;
 use super::worker::Worker;
-use crate::db::{AnyConnection, Backend, ConnectError, dialect};
+use crate::db::{AnyConnection, Backend, ConnectError, dialect, read_snapshot};
 use crate::observe::{Event, Observer};
 
 /// How a backfill ended.
@@ -121,7 +122,7 @@ impl Backfill {
         if config.throttle.max_lag.is_some() && dialect::backend(&connection) == Backend::Sqlite {
             return Err(BackfillError::NoReplication);
         }
-        super::dry_run::check_schema(&mut connection)?;
+        read_snapshot(&mut connection, check_schema)?;
         let terms = Terms::read(&mut connection, config.sizing).map_err(BackfillError::NotBegun)?;
         let backend = dialect::backend(&connection);
         let workers = match backend {
@@ -159,15 +160,17 @@ impl Backfill {
         };
         connections.push(connection);
         let (ending, mut connection) = engine.work(connections)?;
-        let totals = match ledger::totals(&mut connection, begun.run) {
-            Ok(totals) => totals,
+        let standing = match ledger::standing(&mut connection, begun.run) {
+            Ok(standing) => standing,
             // The run has ended, or was stopped, over a connection that is lost by now.
-            Err(_) => {
-                connection = connect()?;
-                ledger::totals(&mut connection, begun.run)?
-            }
+            Err(_) => ledger::standing(&mut connect()?, begun.run)?,
         };
-        let stop_reason = ledger::stop_reason(&mut connection, begun.run)?;
+        let ledger::Standing { state, totals, stop_reason } = standing;
+        // Somebody may have given it up since.
+        let ending = match ending {
+            Ending::Stopped | Ending::TooManyErrors { .. } if state != "active" => Ending::elsewhere(&state),
+            ending => ending,
+        };
         if matches!(ending, Ending::Complete | Ending::StillMissing(_)) {
             observer.event(&Event::RunFinished { totals, complete: ending == Ending::Complete });
         }

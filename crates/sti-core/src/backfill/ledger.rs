@@ -5,13 +5,14 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use diesel::{OptionalExtension as _, QueryableByName, RunQueryDsl as _};
 
 use super::config::BackfillConfig;
+use super::dry_run::check_schema;
 use super::error::BackfillError;
 use super::quarantine;
 use super::scope::Scope;
 use super::totals::Totals;
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
-use crate::db::{AnyConnection, catalog, dialect, write_transaction};
+use crate::db::{AnyConnection, catalog, dialect, read_snapshot, write_transaction};
 use crate::mapping::{self, PARENT};
 use crate::models::{PerKind, ProjectId};
 use crate::subtype_rows::fill::Outcome;
@@ -68,7 +69,11 @@ pub(super) fn check_tables(connection: &mut AnyConnection, tables: &[&str]) -> R
     Ok(())
 }
 
-/// Takes up the active run, or begins one. Locks the active run's row, no live table.
+/// How often a run is begun or taken up: another process may end its own between the two.
+const ATTEMPTS: u32 = 5;
+
+/// Takes up the active run, or begins one. Locks the active run's row; a new run keeps the parent's columns as they are
+/// (ACCESS SHARE) for the moment in which it begins.
 pub(super) fn begin(connection: &mut AnyConnection, config: &BackfillConfig) -> Result<Begun, BackfillError> {
     if let Some(begun) = resume(connection, config)? {
         return Ok(begun);
@@ -79,7 +84,26 @@ pub(super) fn begin(connection: &mut AnyConnection, config: &BackfillConfig) -> 
         &format!("SELECT count(*) AS count FROM {PARENT} p WHERE {}", config.scope.condition_sql()),
         "counting the projects in scope",
     )?;
+    for _ in 0..ATTEMPTS {
+        if let Some(begun) = begin_new(connection, config, eligible)? {
+            return Ok(begun);
+        }
+    }
+    let source = diesel::result::Error::NotFound;
+    Err(DbError { doing: "beginning a run, which others began and ended meanwhile".to_owned(), source }
+        .into())
+}
+
+/// Begins a run, or takes up one that another process has begun in this very moment; `None` if that has ended, too.
+fn begin_new(
+    connection: &mut AnyConnection,
+    config: &BackfillConfig,
+    eligible: i64,
+) -> Result<Option<Begun>, BackfillError> {
     write_transaction(connection, |connection| {
+        // A drop comes wholly before this, and is seen, or waits, and then sees the run at its gate.
+        dialect::keep_columns(connection, PARENT).doing("keeping the columns of projects_project")?;
+        check_schema(connection)?;
         if config.restart {
             diesel::sql_query(format!(
                 "UPDATE sti_backfill_run SET state = 'abandoned', finished_at = {}, \
@@ -105,12 +129,8 @@ pub(super) fn begin(connection: &mut AnyConnection, config: &BackfillConfig) -> 
         .load(connection)
         .doing("beginning a run")?;
         match inserted.first() {
-            Some(Count { count: id }) => Ok(Begun { run: RunId(*id), resumed: false, eligible }),
-            // Another process began one in this very moment.
-            None => take_up(connection, config)?.ok_or_else(|| {
-                DbError { doing: "beginning a run".to_owned(), source: diesel::result::Error::NotFound }
-                    .into()
-            }),
+            Some(Count { count: id }) => Ok(Some(Begun { run: RunId(*id), resumed: false, eligible })),
+            None => take_up(connection, config),
         }
     })
 }
@@ -158,18 +178,23 @@ pub(super) fn lock_run(connection: &mut AnyConnection, run: RunId) -> Result<Run
         .doing(format!("locking run {run} in the ledger"))
 }
 
-/// Why a run ended, where it did not end well.
-pub(super) fn stop_reason(connection: &mut AnyConnection, run: RunId) -> Result<Option<String>, DbError> {
-    #[derive(diesel::QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Nullable<Text>)]
-        stop_reason: Option<String>,
-    }
-    let row: Row = diesel::sql_query("SELECT stop_reason FROM sti_backfill_run WHERE id = $1")
-        .bind::<BigInt, _>(run.0)
-        .get_result(connection)
-        .doing(format!("reading how run {run} ended"))?;
-    Ok(row.stop_reason)
+/// What the ledger says of a run at one moment.
+pub(super) struct Standing {
+    pub state: String,
+    pub totals: Totals,
+    /// Why it ended, where it did not end well.
+    pub stop_reason: Option<String>,
+}
+
+/// How a run stands, or ended. Reads one snapshot.
+pub(super) fn standing(connection: &mut AnyConnection, run: RunId) -> Result<Standing, DbError> {
+    read_snapshot(connection, |connection| {
+        let Run { state, stop_reason, .. } = diesel::sql_query(format!("{RUN} WHERE id = $1"))
+            .bind::<BigInt, _>(run.0)
+            .get_result(connection)
+            .doing(format!("reading how run {run} ended"))?;
+        Ok(Standing { state, totals: totals(connection, run)?, stop_reason })
+    })
 }
 
 /// The totals of a run: sums over its committed chunks, whoever did them.

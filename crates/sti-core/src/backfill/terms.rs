@@ -6,6 +6,7 @@ use super::size::Sizing;
 use crate::db::dialect::{self, Limits};
 use crate::db::error::{DbError, Doing as _};
 use crate::db::{AnyConnection, read_snapshot};
+use crate::refilling;
 
 /// The longest wait for one lock, on a server with the default `deadlock_timeout`.
 const LOCK_LIMIT: Duration = Duration::from_millis(300);
@@ -14,15 +15,18 @@ const LOCK_LIMIT: Duration = Duration::from_millis(300);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Terms {
     pub limits: Limits,
+    /// Whether this database can have drops on record, and so a restore.
+    pub knows_drops: bool,
 }
 
 impl Terms {
-    /// Reads the server's `deadlock_timeout`.
+    /// Reads the server's `deadlock_timeout`, and which tables there are.
     pub(super) fn read(connection: &mut AnyConnection, sizing: Sizing) -> Result<Self, DbError> {
-        let lock = read_snapshot(connection, |c| {
-            dialect::lock_limit(c, LOCK_LIMIT).doing("reading deadlock_timeout")
-        })?;
-        Ok(Self { limits: Limits { lock, statement: sizing.statement_limit() } })
+        read_snapshot(connection, |c| {
+            let lock = dialect::lock_limit(c, LOCK_LIMIT).doing("reading deadlock_timeout")?;
+            let knows_drops = refilling::can_be_recorded(c)?;
+            Ok(Self { limits: Limits { lock, statement: sizing.statement_limit() }, knows_drops })
+        })
     }
 
     /// How long a lease is good for. The lock, the insert, the comparison, the ledger and the commit together may take
@@ -42,7 +46,7 @@ mod tests {
         for ms in [10, 250, 10_000] {
             let sizing = Sizing::Aimed(ChunkTime::from_ms(ms).unwrap());
             let statement = sizing.statement_limit();
-            let terms = Terms { limits: Limits { lock: LOCK_LIMIT, statement } };
+            let terms = Terms { limits: Limits { lock: LOCK_LIMIT, statement }, knows_drops: true };
             assert!(Duration::from_secs(terms.lease_seconds()) > statement * 3, "{ms}");
         }
     }

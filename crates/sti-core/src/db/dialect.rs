@@ -21,7 +21,7 @@ pub use drop::{
     clock_minutes, commit_unflushed, give_permit, limit_locked, lock_all_within, lock_exclusively, not_owner,
     notice_lost_client, outwait_exclusive, storage, vacuum,
 };
-pub use locks::{Against, LockHolder, lock_against_writers, lock_holders, lock_schema};
+pub use locks::{Against, LockHolder, keep_columns, lock_against_writers, lock_holders, lock_schema};
 pub(in crate::db) use long_read::ENDED;
 pub use long_read::{
     Canceller, GO_ON, ReadTransaction, Standby, limit_statements, read_transaction, watch_rows,

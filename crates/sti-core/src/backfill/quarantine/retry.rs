@@ -9,6 +9,7 @@ use super::{Refused, enter, scope_of};
 use crate::backfill::careful::{self, Filled};
 use crate::backfill::chunk::{self, Entry as LedgerEntry};
 use crate::backfill::config::{Owner, StopSignal};
+use crate::backfill::dry_run::check_schema;
 use crate::backfill::error::BackfillError;
 use crate::backfill::ledger::RunId;
 use crate::backfill::size::Sizing;
@@ -17,7 +18,7 @@ use crate::backfill::totals::Totals;
 use crate::chunks::{ChunkEvent, Watch};
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
-use crate::db::{AnyConnection, Failed, dialect, limited_transaction};
+use crate::db::{AnyConnection, Failed, dialect, limited_transaction, read_snapshot};
 use crate::keyset::{KeyRange, in_sql};
 use crate::models::{Kind, PerKind, ProjectId};
 use crate::probe::Probe;
@@ -63,7 +64,7 @@ pub fn retry(
     stop: &StopSignal,
     tell: &mut dyn FnMut(&ChunkEvent),
 ) -> Result<Retried, BackfillError> {
-    crate::backfill::dry_run::check_schema(connection)?;
+    read_snapshot(connection, check_schema)?;
     let terms = Terms::read(connection, Sizing::default())?;
     let mut retried = Retried::default();
     let mut behind = None;
@@ -74,7 +75,7 @@ pub fn retry(
             return Ok(Retried { stopped: true, ..retried });
         }
         let done = limited_transaction(connection, terms.limits, |connection| {
-            retry_some(connection, owner, project, behind)
+            retry_some(connection, terms, owner, project, behind)
         });
         let done = done.map_err(|failed| match failed {
             Failed::Body(error) => error,
@@ -98,6 +99,7 @@ struct Portion {
 
 fn retry_some(
     connection: &mut AnyConnection,
+    terms: Terms,
     owner: &Owner,
     project: Option<ProjectId>,
     behind: Option<(RunId, ProjectId)>,
@@ -113,6 +115,7 @@ fn retry_some(
     if !filled.outcome.adds_up() {
         return Err(BackfillError::DoesNotAddUp { number: 0, locked: filled.outcome.locked });
     }
+    chunk::refuse_refilling(connection, terms)?;
     let totals = Totals::from(&filled);
     let looked_at = i64::try_from(entries.len()).unwrap_or(i64::MAX);
     let gone = looked_at - totals.locked;

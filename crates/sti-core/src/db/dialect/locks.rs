@@ -26,6 +26,18 @@ pub fn lock_schema(connection: &mut AnyConnection) -> QueryResult<()> {
     }
 }
 
+/// Keeps `table` as it is until the transaction ends: whoever would change its columns waits (ACCESS SHARE; readers and
+/// writers go on). Nothing on SQLite, where the write transaction has the whole database.
+///
+/// # Errors
+/// A lock timeout, or whatever the database says.
+pub fn keep_columns(connection: &mut AnyConnection, table: &str) -> QueryResult<()> {
+    match connection {
+        AnyConnection::Pg(c) => c.batch_execute(&format!("LOCK TABLE {table} IN ACCESS SHARE MODE")),
+        AnyConnection::Sqlite(_) => Ok(()),
+    }
+}
+
 /// Locks `tables` against writers, in one statement; readers go on. What a trigger that comes needs. Nothing on SQLite,
 /// where the write transaction has the whole database.
 ///

@@ -8,7 +8,7 @@ use crate::models::Kind;
 use super::super::class::Class;
 use super::super::error::VerifyError;
 use super::super::samples::{ClassSample, samples};
-use super::super::scan::{Scan, scan};
+use super::super::scan::{Scan, check_schema, scan};
 use super::super::traits::Scope;
 use super::super::watch::Watch;
 use super::change::{Change, ChangeCounts, Direction, needed};
@@ -68,6 +68,7 @@ pub fn plan(
     sample: u32,
 ) -> Result<RepairPlan, VerifyError> {
     read_snapshot(connection, |connection| {
+        check_schema(connection, Scope::Values)?;
         if direction == Direction::Legacy && crate::refilling::is_under_way(connection)? {
             return Err(VerifyError::Refilling);
         }

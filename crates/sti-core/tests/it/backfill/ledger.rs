@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sti_core::backfill::{BackfillError, Ending, Scope, StopSignal, Totals};
 use sti_core::observe::{Event, Observer};
-use sti_core::test_support::TestDatabase;
+use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
 
 use super::rig::{Recorder, Tell, config, id, insert_project, migrate, run, run_observed};
+use crate::repository::rig::LEGACY;
 
 sti_core::both_backends! {
     a_stopped_run_is_resumed_and_counts_nothing_twice,
@@ -21,6 +22,24 @@ sti_core::both_backends! {
     a_missing_table_is_named,
     nothing_to_do_is_done,
     rows_that_a_trigger_changes_as_they_are_made_are_no_conflicts,
+}
+
+/// The first look at the schema comes before the run is begun; a drop in between is seen all the same.
+#[test]
+fn no_run_is_begun_behind_a_drop() {
+    let database = TestDatabase::postgres();
+    some_projects(&database);
+    let other = Session::open(&database, "other");
+    other.run("BEGIN; LOCK TABLE sti_backfill_run IN ACCESS EXCLUSIVE MODE");
+    let ended = std::thread::scope(|scope| {
+        let late = scope.spawn(|| run(&database, &config(10, Scope::All)));
+        wait_until_it_waits(&database, "test backfill");
+        let columns = LEGACY.map(|column| format!("ALTER TABLE projects_project DROP COLUMN {column}; "));
+        other.run(&format!("{} COMMIT", columns.concat()));
+        late.join().unwrap()
+    });
+    assert!(matches!(ended, Err(BackfillError::LegacyColumnsGone)), "{ended:?}");
+    assert_eq!(database.count("sti_backfill_run"), 0);
 }
 
 fn some_projects(database: &TestDatabase) {

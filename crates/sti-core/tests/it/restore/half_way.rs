@@ -3,16 +3,19 @@
 use sti_core::backfill::{BackfillError, Scope, dry_run};
 use sti_core::both_backends;
 use sti_core::contract::restore::{Restoration, RestoreEvent, restore};
+use sti_core::observe::Event;
 use sti_core::test_support::TestDatabase;
 use sti_core::verify::VerifyError;
 use sti_core::verify::repair::{Direction, plan};
 
 use super::rig::{chunks_of, drop_by_hand, finished, legacy_digest, restored, try_restore};
+use crate::backfill::rig::{Tell, config, run_observed};
 use crate::contract::rig::{dropped, options, planned, ready};
 use crate::repository::rig::{insert, migrate, owner};
 
 both_backends! {
     nobody_copies_from_columns_that_are_not_filled,
+    a_run_that_began_before_the_drop_copies_nothing,
     a_row_that_merely_went_costs_no_value,
     a_digest_is_good_for_one_drop,
 }
@@ -23,6 +26,8 @@ fn nobody_copies_from_columns_that_are_not_filled(database: &TestDatabase) {
         insert(database, number, "other", [Some("a"), None, None, None, None]);
     }
     drop_by_hand(database);
+    let gone = plan(&mut owner(database), Direction::Legacy, 0).unwrap_err();
+    assert!(matches!(gone, VerifyError::LegacyColumnsGone), "a restore is not under way: {gone}");
     let options = chunks_of(2);
     let stop = options.stop.clone();
     let stopped = restore(&mut || Ok(owner(database)), &options, &mut |event| {
@@ -39,6 +44,32 @@ fn nobody_copies_from_columns_that_are_not_filled(database: &TestDatabase) {
     restored(database);
     assert!(repair(Direction::Legacy).is_ok());
     assert!(count().is_ok());
+}
+
+/// A backfill that has begun before the drop, and whose chunk comes after it and the first step of a restore: the columns
+/// are there, and empty.
+fn a_run_that_began_before_the_drop_copies_nothing(database: &TestDatabase) {
+    migrate(database);
+    for number in 1..=3 {
+        insert(database, number, "school", [Some("a"), None, Some(""), None, None]);
+    }
+    let before = legacy_digest(database);
+    let drop_and_begin_to_restore = Tell(|event: &Event| {
+        if matches!(event, Event::RunStarted { .. }) {
+            drop_by_hand(database);
+            let options = chunks_of(2);
+            options.stop.stop();
+            let began = try_restore(database, &options).unwrap();
+            assert!(matches!(began, Restoration::Stopped(_)), "{began:?}");
+        }
+    });
+    let ended = run_observed(database, &config(10, Scope::All), &drop_and_begin_to_restore);
+    assert!(matches!(ended, Err(BackfillError::Refilling)), "{ended:?}");
+    assert_eq!(database.count("projects_schoolproject"), 0);
+    let Restoration::NotVerified { .. } = try_restore(database, &chunks_of(2)).unwrap() else {
+        panic!("rows are missing, and it counts as restored")
+    };
+    assert_eq!(legacy_digest(database), before);
 }
 
 fn a_row_that_merely_went_costs_no_value(database: &TestDatabase) {
