@@ -12,7 +12,7 @@ use crate::backfill::StopSignal;
 use crate::chunks::{ChunkEvent, Retries, Then, Watch, passes};
 use crate::db::dialect::{self, Limits, LockHolder};
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, ConnectError, DbError};
+use crate::db::{AnyConnection, ConnectError, DbError, catalog, read_snapshot};
 use crate::keyset::Keyset;
 use crate::models::{Kind, PerKind, ProjectId};
 use crate::probe::Probe;
@@ -140,10 +140,19 @@ pub fn execute(
     let mut watch = Watch::new(&options.stop, tell);
     watch.begun(done.plan.rows.total());
     let stopped = done.all(session, &job, &mut watch)? == End::Stopped;
-    for kind in Kind::ALL {
-        done.left.add(kind, crate::db::catalog::count(session.connection(), kind.table())?);
-    }
+    done.left = rows(session.connection())?;
     Ok(if stopped { BackOut::Stopped(done) } else { BackOut::Done(done) })
+}
+
+/// The rows of both tables at one moment: one that moves from table to table is counted once.
+fn rows(connection: &mut AnyConnection) -> Result<PerKind, DbError> {
+    read_snapshot(connection, |connection| {
+        let mut rows = PerKind::default();
+        for kind in Kind::ALL {
+            rows.add(kind, catalog::count(connection, kind.table())?);
+        }
+        Ok(rows)
+    })
 }
 
 /// How a walk, or a chunk of it, ended.

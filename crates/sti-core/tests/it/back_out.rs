@@ -28,6 +28,7 @@ both_backends! {
     without_the_tables_it_says_what_to_do,
     stopped_behind_a_chunk_it_goes_on_with_a_new_plan,
     asked_before_it_begins_it_changes_nothing,
+    a_backfill_that_begins_on_the_way_ends_it,
 }
 
 fn plant(database: &TestDatabase) {
@@ -235,7 +236,22 @@ fn a_lost_commit_is_looked_up() {
 const ACTIVE_RUN: &str = "INSERT INTO sti_backfill_run (state, include_drafts, mapping_version, eligible, started_at, \
      tool_version, started_by) VALUES ('active', false, 1, 3, '2026-01-02 03:04:05', 'test', 'host:1')";
 
-fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
+/// Whatever it waits for at the moment: it would make the rows anew.
+fn a_backfill_that_begins_on_the_way_ends_it(database: &TestDatabase) {
+    plant_more(database);
+    let options = BackOutOptions { confirm: planned(database).digest, ..BackOutOptions::default() };
+    let done = execute(&mut || Ok(owner(database)), &options, &mut |event| {
+        if matches!(event, ChunkEvent::Committed { .. }) {
+            database.execute(ACTIVE_RUN);
+        }
+    });
+    let BackOut::Done(done) = done.unwrap() else { panic!("not begun") };
+    assert_eq!(done.stopped_by.map(|blocker| blocker.obstacle), Some(Obstacle::Backfill));
+    assert_eq!((done.deleted.total(), done.left.total()), (1000, 502));
+}
+
+/// 1,500 rows more than [`plant`] has: more than a chunk of one kind.
+fn plant_more(database: &TestDatabase) {
     plant(database);
     let more: String = (10..1510)
         .map(|number| {
@@ -243,7 +259,12 @@ fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
                 + &crate::verify::rig::row_sql(number, School, &crate::verify::rig::SCHOOL_ROW)
         })
         .collect();
-    database.execute(&format!("BEGIN; {more} {ACTIVE_RUN}; COMMIT"));
+    database.execute(&format!("BEGIN; {more} COMMIT"));
+}
+
+fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
+    plant_more(database);
+    database.execute(ACTIVE_RUN);
     let before = database.digest("projects_project", "id", &LEGACY);
     let mut options = BackOutOptions { confirm: planned(database).digest, ..BackOutOptions::default() };
     let stop = options.stop.clone();

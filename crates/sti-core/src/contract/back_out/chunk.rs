@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::RunQueryDsl as _;
 
-use super::plan::{Blocker, of_rows, of_the_whole};
+use super::plan::{Blocker, Obstacle, backfill_is_active, of_rows, of_the_whole};
 use crate::contract::session::{self, Became, Session, Steps as _};
 use crate::db::dialect::{self, Against, Limits, LockHolder};
 use crate::db::error::Doing as _;
@@ -91,6 +91,11 @@ pub(super) fn run(
             give_up_run(connection)?;
             return Ok(0);
         };
+        // The one that was stopped has been given up, so this one has begun since, and would make the rows anew.
+        if backfill_is_active(connection)? {
+            let blocker = Blocker { obstacle: Obstacle::Backfill, count: 1, ids: Vec::new() };
+            return Err(Undone::Blocked(blocker));
+        }
         dialect::read_by_index(connection).doing("limiting the transaction")?;
         job.probe.at(Step::Lock);
         let mut expected = i64::try_from(ids.len()).unwrap_or(i64::MAX);

@@ -79,10 +79,7 @@ pub fn plan(connection: &mut AnyConnection) -> Result<BackOutPlan, BackOutError>
             }
         }
         let pointers = kinds_with_pointer(connection)?;
-        let mut rows = PerKind::default();
-        for kind in Kind::ALL {
-            rows.add(kind, catalog::count(connection, kind.table())?);
-        }
+        let rows = super::rows(connection)?;
         let mut blockers = of_the_whole(connection)?;
         let columns_are_there = blockers.iter().all(|blocker| blocker.obstacle != Obstacle::ColumnsMissing);
         for kind in Kind::ALL {
@@ -129,6 +126,12 @@ pub(super) fn of_the_whole(connection: &mut AnyConnection) -> Result<Vec<Blocker
     ];
     let found = found.into_iter().filter(|(_, found)| *found);
     Ok(found.map(|(obstacle, _)| Blocker { obstacle, count: 1, ids: Vec::new() }).collect())
+}
+
+/// Whether a run of the backfill is under way, at work or not.
+pub(super) fn backfill_is_active(connection: &mut AnyConnection) -> Result<bool, DbError> {
+    let sql = "SELECT count(*) AS count FROM sti_backfill_run WHERE state = 'active'";
+    Ok(count(connection, sql, "looking for a run of the backfill")? > 0)
 }
 
 /// Whether a process holds a lease that has not run out.
