@@ -29,7 +29,7 @@ pub use super::locks::Attempts;
 use super::session::{Session, Steps as _};
 use crate::backfill::{ChunkSize, StopSignal};
 use crate::db::sql_types::Timestamp;
-use crate::db::{AnyConnection, ConnectError, catalog};
+use crate::db::{AnyConnection, ConnectError, catalog, read_snapshot};
 use crate::mapping::PARENT;
 use crate::models::ProjectId;
 use crate::probe::Probe;
@@ -193,7 +193,12 @@ fn step_by_step(
     tell: &mut dyn FnMut(&RestoreEvent),
 ) -> Result<Restoration, RestoreError> {
     let connection = session.connection();
-    let state = State::snapshot(connection)?;
+    let (state, found) = read_snapshot(connection, |connection| {
+        let state = State::look(connection)?;
+        let open = state.events.iter().find(|event| event.is_open()).map(|event| event.id);
+        let found = open.map(|event| archived(connection, event)).transpose()?;
+        Ok::<_, RestoreError>((state, found))
+    })?;
     let event = match state.next()? {
         Next::Nothing => return Ok(Restoration::NothingDropped),
         Next::Restored(event) => {
@@ -202,11 +207,10 @@ fn step_by_step(
         Next::Begin(event) | Next::Refill(event) => event,
     };
     refuse_sync(connection)?;
-    if let Some(expected) = event.archived {
-        let found = archived(connection, event.id)?;
-        if found != expected {
-            return Ok(Restoration::ArchiveIncomplete { event: event.id, expected, found });
-        }
+    if let (Some(expected), Some(found)) = (event.archived, found)
+        && found != expected
+    {
+        return Ok(Restoration::ArchiveIncomplete { event: event.id, expected, found });
     }
     let began = begin::begin(session, options.locks, &mut |retry| {
         tell(&RestoreEvent::Retried(retry.clone()));
@@ -216,10 +220,11 @@ fn step_by_step(
     }
     let connection = session.connection();
     // After the first step: it may have put the cursor back.
-    let event = match State::snapshot(connection)?.next()? {
+    let state = State::snapshot(connection)?;
+    let event = match state.next()? {
         Next::Refill(event) => event,
         Next::Restored(event) => {
-            return already(connection, event, true);
+            return already(connection, event, state.triggers != Installed::No);
         }
         Next::Nothing | Next::Begin(_) => {
             return Err(RestoreError::Changed(

@@ -12,7 +12,7 @@ use crate::contract::session::{Became, Session, Steps as _};
 use crate::db::catalog;
 use crate::db::dialect::{self, Against};
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, Backend, ConnectError, DbError};
+use crate::db::{AnyConnection, Backend, ConnectError, DbError, read_snapshot};
 use crate::expand::{self, LegacyColumns, Retry, TABLES};
 use crate::mapping::PARENT;
 
@@ -54,7 +54,7 @@ pub fn install(
     }
     refuse_others(session.connection())?;
     // Without a lock first: a refusal, or nothing to do, is no reason to stand in anybody's way.
-    if let Some(answer) = settled(session.connection())? {
+    if let Some(answer) = read_snapshot(session.connection(), settled)? {
         return Ok(answer);
     }
     let tables = Tables::Parent(Against::Writers);

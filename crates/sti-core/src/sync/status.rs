@@ -8,7 +8,7 @@ use super::error::SyncError;
 use super::sql::{FUNCTION, Places, SEARCH_PATH, Trigger};
 use crate::db::catalog;
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, Backend, DbError, dialect};
+use crate::db::{AnyConnection, Backend, DbError, dialect, read_snapshot};
 use crate::mapping::PARENT;
 use crate::models::Kind;
 
@@ -64,9 +64,15 @@ pub fn status(connection: &mut AnyConnection) -> Result<SyncStatus, SyncError> {
 
 /// [`status`], with nothing found on SQLite: for commands that are about something else.
 ///
+/// Outside of a transaction in one snapshot: triggers of before beside a function of after would look like a part.
+///
 /// # Errors
 /// Whatever the database says.
 pub fn look(connection: &mut AnyConnection) -> Result<SyncStatus, DbError> {
+    read_snapshot(connection, look_within)
+}
+
+fn look_within(connection: &mut AnyConnection) -> Result<SyncStatus, DbError> {
     let nothing = SyncStatus { installed: Installed::No, problems: Vec::new() };
     if dialect::backend(connection) == Backend::Sqlite || catalog::relation(connection, PARENT)?.is_none() {
         return Ok(nothing);
@@ -176,12 +182,14 @@ pub(super) fn triggers(connection: &mut AnyConnection) -> Result<Vec<FoundTrigge
                 COALESCE(obj_description(t.oid, 'pg_trigger'), '') AS comment, \
                 split_part(pg_get_triggerdef(t.oid), ' EXECUTE FUNCTION ', 1) AS definition \
          FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc f ON f.oid = t.tgfoid \
-         WHERE t.tgrelid = to_regclass($2) AND NOT t.tgisinternal AND t.tgname::text = ANY($3)",
+         WHERE t.tgrelid = to_regclass($2) AND NOT t.tgisinternal AND t.tgname::text = ANY($3) \
+            AND pg_get_triggerdef(t.oid) IS NOT NULL",
     )
     .bind::<Text, _>(FUNCTION)
     .bind::<Text, _>(PARENT)
     .bind::<Array<Text>, _>(names)
     .load(connection)
+    // The definition knows no snapshot: it is NULL for a trigger that has gone since.
     .doing("looking for the sync triggers")
 }
 

@@ -4,10 +4,10 @@ mod drops;
 mod report;
 
 use sti_cli::answer::EXIT_CODES;
-use sti_cli::{Answer, Common, Exit, Report as _};
+use sti_cli::{Answer, Common, Exit, Failure, Report as _};
 use sti_core::contract::leftovers;
 use sti_core::contract::restore::standing;
-use sti_core::db::Access;
+use sti_core::db::{Access, read_snapshot};
 use sti_core::{expand, sync};
 
 use self::report::StatusReport;
@@ -23,10 +23,11 @@ pub(crate) struct Options {}
 pub(crate) fn run(_: &Options, common: &Common) -> Answer {
     let target = common.database.resolve("sti-migrate status")?;
     let mut connection = target.connect(Access::Read)?;
-    let status = expand::status(&mut connection)?;
-    let standing = standing(&mut connection)?;
-    let left = leftovers(&mut connection)?;
-    let sync = sync::look(&mut connection)?;
+    // One moment's truth: a drop between two of them would be half of each.
+    let (status, standing, left, sync) = read_snapshot(&mut connection, |connection| {
+        let status = expand::status(connection)?;
+        Ok::<_, Failure>((status, standing(connection)?, leftovers(connection)?, sync::look(connection)?))
+    })?;
     StatusReport::new(&target, &status, &standing, &left, &sync).print(common.format)?;
     Ok(if status.misfits.is_empty() { Exit::Done } else { Exit::Negative })
 }

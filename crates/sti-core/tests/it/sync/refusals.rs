@@ -3,11 +3,11 @@
 use sti_core::contract::restore::Attempts;
 use sti_core::db::{Access, DatabaseUrl, connect};
 use sti_core::sync::{Blocker, Install, SyncError, install, remove, status};
-use sti_core::test_support::TestDatabase;
+use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
 
 use super::rig::{problems, try_install};
 use crate::contract::rig::{dropped, options, ready};
-use crate::repository::rig::{application, migrate, owner};
+use crate::repository::rig::{LEGACY, application, migrate, owner};
 use crate::restore::rig::{finished, restored};
 
 /// What stands in the way; nothing was made.
@@ -47,6 +47,27 @@ fn after_a_drop_and_until_it_is_taken_back_and_finished() {
     assert_eq!(refused(&database), [Blocker::Restoring(event)]);
     finished(&database);
     super::rig::installed(&database);
+}
+
+/// Nothing is made out of two moments: columns of before a drop, and its event, would look like a restore that has to be
+/// ended, and ending that takes the drop back.
+#[test]
+fn a_drop_in_the_middle_of_the_first_look() {
+    let database = TestDatabase::postgres();
+    migrate(&database);
+    let other = Session::open(&database, "other");
+    other.run("BEGIN; LOCK TABLE sti_drop_event IN ACCESS EXCLUSIVE MODE");
+    let install = std::thread::scope(|scope| {
+        let late = scope.spawn(|| try_install(&database));
+        wait_until_it_waits(&database, "owner");
+        let columns = LEGACY.map(|column| format!("ALTER TABLE projects_project DROP COLUMN {column}; "));
+        let event =
+            "INSERT INTO sti_drop_event (dropped_at, tool_version, archived) VALUES (now(), 'other', 0)";
+        other.run(&format!("{} {event}; COMMIT", columns.concat()));
+        late.join().unwrap()
+    });
+    let Install::Refused(blockers) = install.unwrap() else { panic!("not refused") };
+    assert_eq!(blockers, [Blocker::Dropped]);
 }
 
 #[test]
