@@ -42,8 +42,9 @@ pub(crate) fn is_recorded(connection: &mut AnyConnection) -> Result<bool, DbErro
         under_way: bool,
     }
     let row: Row = diesel::sql_query(format!(
-        "SELECT EXISTS (SELECT 1 FROM sti_drop_event e WHERE e.restored_at IS NULL AND EXISTS (\
-            SELECT 1 FROM {PARENT} p WHERE e.refilled_through IS NULL OR p.id > e.refilled_through)) AS under_way"
+        "SELECT EXISTS (SELECT 1 FROM sti_drop_event e WHERE e.restored_at IS NULL AND \
+            CASE WHEN e.refilled_through IS NULL THEN EXISTS (SELECT 1 FROM {PARENT}) \
+                 ELSE EXISTS (SELECT 1 FROM {PARENT} p WHERE p.id > e.refilled_through) END) AS under_way"
     ))
     .get_result(connection)
     .doing("asking whether a restore is under way")?;

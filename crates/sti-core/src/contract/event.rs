@@ -45,7 +45,8 @@ pub struct DropEvent {
     /// When the columns came back, empty.
     #[diesel(sql_type = Nullable<DbTimestamp>)]
     pub restore_began_at: Option<Timestamp>,
-    /// The last project that was refilled.
+    /// The last project that was refilled; [`ProjectId::MAX`] once there are no more. From then on the triggers keep level
+    /// what comes.
     #[diesel(sql_type = Nullable<DbUuid>)]
     pub refilled_through: Option<ProjectId>,
     /// When they were filled and verified.

@@ -43,6 +43,9 @@ pub struct InvalidProjectId {
 }
 
 impl ProjectId {
+    /// The greatest id there can be.
+    pub const MAX: Self = Self(Uuid::max());
+
     /// A new random id.
     #[must_use]
     pub fn random() -> Self {

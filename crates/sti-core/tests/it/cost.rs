@@ -4,6 +4,7 @@
 
 use sti_core::backfill::{Ending, Scope};
 use sti_core::contract::back_out::{self, BackOut, BackOutOptions};
+use sti_core::contract::restore::Restoration;
 use sti_core::contract::{DropOptions, clear_leftovers};
 use sti_core::test_support::TestDatabase;
 
@@ -73,6 +74,20 @@ fn of_a_refill() {
     );
     try_restore(&database, &chunks_of(CHUNK)).unwrap();
     each_has_read_its_own(&database, CHUNK.into(), PROJECTS / i64::from(CHUNK));
+}
+
+/// A restore that ends with rows that are missing leaves its drop open until a backfill has made them.
+#[test]
+fn of_a_backfill_beside_a_drop_that_is_open() {
+    const CHUNK: i64 = 200;
+    let database = half_done();
+    drop_by_hand(&database);
+    let restored = try_restore(&database, &chunks_of(1000)).unwrap();
+    assert!(matches!(restored, Restoration::NotVerified { .. }), "{restored:?}");
+    note_at(&database, "UPDATE ON sti_backfill_chunk FOR EACH ROW WHEN (NEW.state = 'done')");
+    let done = run(&database, &config(CHUNK.try_into().unwrap(), Scope::NonDraft)).unwrap();
+    assert_eq!((done.ending, done.totals.locked), (Ending::Complete, PROJECTS));
+    each_has_read_its_own(&database, CHUNK, PROJECTS / CHUNK);
 }
 
 #[test]

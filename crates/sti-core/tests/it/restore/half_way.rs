@@ -1,6 +1,7 @@
 //! While the columns are back and not filled, nobody copies from them.
 
-use sti_core::backfill::{BackfillError, Scope, dry_run};
+use sti_core::ProjectId;
+use sti_core::backfill::{BackfillError, Ending, Scope, dry_run};
 use sti_core::both_backends;
 use sti_core::contract::restore::{Restoration, RestoreEvent, restore};
 use sti_core::observe::Event;
@@ -84,6 +85,15 @@ fn a_row_that_merely_went_costs_no_value(database: &TestDatabase) {
     };
     assert_eq!(legacy_digest(database), before);
     assert!(dry_run(&mut owner(database), Scope::All).is_ok(), "the backfill makes the row again");
+    // Whatever comes now comes with its columns, though its id is greater than all that were refilled.
+    insert(database, 9, "school", [Some("late"), None, None, None, None]);
+    let done = run_observed(database, &config(10, Scope::All), &()).unwrap();
+    assert_eq!((done.ending, done.totals.created.school), (Ending::Complete, 2));
+    let Restoration::Done(restored) = try_restore(database, &chunks_of(2)).unwrap() else {
+        panic!("not done")
+    };
+    assert_eq!((restored.resumed_after, restored.refilled.projects), (Some(ProjectId::MAX), 0));
+    assert_eq!(database.count("projects_project WHERE course_name = 'late'"), 1);
 }
 
 fn a_digest_is_good_for_one_drop(database: &TestDatabase) {

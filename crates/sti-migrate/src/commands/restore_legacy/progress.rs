@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sti_cli::stderr::say;
 use sti_cli::{number, percent, retries};
+use sti_core::ProjectId;
 use sti_core::contract::restore::RestoreEvent;
 
 /// The longest time between two lines about chunks.
@@ -28,6 +29,7 @@ impl Lines {
                 self.projects = *projects;
                 self.told = Some(Instant::now());
                 match after {
+                    Some(ProjectId::MAX) => say("every project was refilled before"),
                     Some(after) => say(format_args!("going on behind project {after}")),
                     None => say(format_args!("refilling {} projects", number(*projects))),
                 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sti_cli::{Document, Report, Target, number};
+use sti_core::ProjectId;
 use sti_core::backfill::Scope;
 use sti_core::contract::restore::{Refilled, Restoration, Restored};
 use sti_core::db::sql_types::Timestamp;
@@ -248,7 +249,11 @@ fn lines(restored: &Restored) -> Vec<String> {
     }
     lines.extend(began.iter().flat_map(|began| &began.widened).map(ToString::to_string));
     let Refilled { chunks, projects: seen, archived, changed, superseded, left, beside_empty } = *refilled;
-    let behind = resumed_after.map(|id| format!(", going on behind {id}")).unwrap_or_default();
+    let behind = match resumed_after {
+        None => String::new(),
+        Some(ProjectId::MAX) => ", for all were refilled before".to_owned(),
+        Some(id) => format!(", going on behind {id}"),
+    };
     lines.push(format!(
         "refilled by this command: {} in {}{behind}; {} of them in the archive, {} changed",
         counted(seen, "project"),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sti_cli::number;
+use sti_core::ProjectId;
 use sti_core::contract::DropEvent;
 use sti_core::contract::restore::{Installed, Standing};
 
@@ -52,6 +53,10 @@ fn line(drop: &DropEvent) -> String {
         }
         (_, Some(restored), None) => format!("restored at {}, not finished", moment(restored)),
         (Some(_), None, _) => match drop.refilled_through {
+            Some(ProjectId::MAX) => {
+                "being restored: the columns are back and filled; both sides do not agree yet, or were not compared"
+                    .to_owned()
+            }
             Some(id) => format!("being restored: the columns are back, and filled through project {id}"),
             None => "being restored: the columns are back, and not filled".to_owned(),
         },

@@ -61,8 +61,8 @@ impl From<DbError> for Undone {
     }
 }
 
-/// Refills the next chunk behind the event's cursor and commits; `None` when there is none, or when the event has
-/// been restored meanwhile. Two processes take turns: the event's row is locked first.
+/// Refills the next chunk behind the event's cursor and commits; `None` when there is none, which is recorded, or when
+/// the event has been restored meanwhile. Two processes take turns: the event's row is locked first.
 pub(super) fn run(
     session: &mut Session<'_>,
     job: &Job<'_>,
@@ -72,6 +72,8 @@ pub(super) fn run(
         dialect::read_by_index(connection).doing("limiting the transaction")?;
         let Some(cursor) = hold(connection, job)? else { return Ok(None) };
         let Some((range, _)) = Keyset::after(cursor).next_range(connection, "TRUE", job.size)? else {
+            // Whatever comes from now on was written with the columns and the triggers there.
+            advance(connection, ProjectId::MAX, job)?;
             return Ok(None);
         };
         job.probe.at(Step::Lock);
