@@ -112,10 +112,11 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
         DryRunReport::new(&target, scope, mode, &dry).print(common.format)?;
         return Ok(Exit::Done);
     }
-    if mode == WriteMode::Legacy {
-        flag_off::refuse(&target, options.allow_flag_off, "sti backfill")?;
+    if mode != WriteMode::Legacy {
+        return live(options, common, &target, scope);
     }
-    live(options, common, &target, scope)
+    let meanwhile = flag_off::refuse(&target, options.allow_flag_off, "sti backfill")?;
+    Ok(meanwhile.judge(&target, live(options, common, &target, scope)?))
 }
 
 fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> Answer {

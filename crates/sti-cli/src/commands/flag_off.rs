@@ -1,16 +1,53 @@
 //! What a command that makes subtype rows does while `ENABLE_STI` is off.
 
 use sti_cli::stderr::{say, warn};
-use sti_cli::{Failure, Target};
+use sti_cli::{Exit, Failure, Target};
 use sti_core::db::{Access, Backend};
 use sti_core::sync::{self, Installed, SyncStatus};
 
+/// What writes subtype rows while a command runs with the flag off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meanwhile {
+    /// Nothing, and somebody has said that nothing writes.
+    Nothing,
+    /// The sync triggers, which have to stay until the end.
+    Triggers,
+}
+
+impl Meanwhile {
+    /// The exit code behind the work, if it was to be `exit`: triggers that have gone may have left something behind.
+    pub(super) fn judge(self, target: &Target, exit: Exit) -> Exit {
+        if self == Self::Nothing {
+            return exit;
+        }
+        let found = target.connect(Access::Read);
+        match found.and_then(|mut open| Ok(sync::look(&mut open)?.installed)) {
+            Ok(Installed::Yes) => exit,
+            Ok(Installed::No | Installed::InPart) => {
+                warn(
+                    "the sync triggers that were there at the beginning are not there any more, or not all of them: what \
+                     was written to the legacy columns since may be missing or stale in the subtype tables. Look with \
+                     sti-verify",
+                );
+                if exit == Exit::Done { Exit::Negative } else { exit }
+            }
+            Err(error) => {
+                warn(format_args!(
+                    "whether the sync triggers are still there was not to be had: {}",
+                    error.message
+                ));
+                exit
+            }
+        }
+    }
+}
+
 /// Without dual writes, what a service writes behind `command` is missing from the subtype tables for good; unless
 /// triggers carry it over, whoever writes.
-pub(super) fn refuse(target: &Target, allowed: bool, command: &str) -> Result<(), Failure> {
+pub(super) fn refuse(target: &Target, allowed: bool, command: &str) -> Result<Meanwhile, Failure> {
     if allowed {
         warn("ENABLE_STI is off; what a running service writes now is not in the subtype tables");
-        return Ok(());
+        return Ok(Meanwhile::Nothing);
     }
     let sync = match target.url.backend() {
         Backend::Postgres => sync::look(&mut target.connect(Access::Read)?)?,
@@ -20,7 +57,7 @@ pub(super) fn refuse(target: &Target, allowed: bool, command: &str) -> Result<()
         say(
             "ENABLE_STI is off here; the sync triggers carry over what is written to the legacy columns meanwhile",
         );
-        return Ok(());
+        return Ok(Meanwhile::Triggers);
     }
     let found = sync.remark().map(|remark| format!("\nAnd {remark}")).unwrap_or_default();
     Err(Failure::refused(format_args!(

@@ -66,8 +66,11 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(database: &TestDatabase) -> Self {
         let arguments = ["backfill", "--chunk", "20", "--pace", "0.9", "--verbose", "--format", "json"];
-        let mut child =
-            sti_on(database, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(&mut sti_on(database, &arguments))
+    }
+
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         Self { child, lines }
     }
