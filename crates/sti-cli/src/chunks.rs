@@ -13,8 +13,7 @@ use crate::stderr::say;
 use crate::steps::Steps;
 
 /// Said at the first signal.
-const ASKED: &str =
-    "asked to stop, which it does behind the chunk that is under way; another signal leaves at once";
+const ASKED: &str = "asked to stop, which it does behind the plan or the chunk that is under way; another signal leaves at once";
 
 /// Does `work`, which is handed the signal to look at and whom to tell, and shows how far it has come. Until it is over,
 /// SIGINT and SIGTERM ask it to stop; a second one exits with 3. `preparing` is what it does before the first chunk,

@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM: the first one asks for a stop (of a backfill after the chunk that is under way, of a verification
-//! at once, of a drop before its locks), a second one leaves at once. The database then rolls back what is open; what
+//! SIGINT and SIGTERM: the first one asks for a stop (of what works in chunks behind the one that is under way, of a
+//! verification at once, of a drop before its locks), a second one leaves at once. The database then rolls back what is open; what
 //! is committed stays, and the next command goes on from there.
 
 use std::thread::JoinHandle;

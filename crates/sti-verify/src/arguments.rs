@@ -24,7 +24,8 @@ What an ending of a verification means here:
 /// With --repair the plan of a repair is shown, with a digest; --execute --confirm DIGEST carries it out, in short
 /// transactions that lock the projects first and look at both sides again. What is changed or deleted is kept in
 /// sti_repair_log as it was before. Rows that are missing are left to `sti backfill`. A plan ends with exit code 0, a
-/// refusal with 1.
+/// refusal with 1. SIGINT or SIGTERM stops an execution behind the plan or the chunk that is under way, with exit code 3; a new
+/// plan goes on from there.
 #[derive(Debug, clap::Parser)]
 #[command(name = "sti-verify", version, after_help = format!("{EXIT_CODES}\n\n{AFTER_HELP}"))]
 pub(crate) struct Arguments {

@@ -4,7 +4,7 @@ mod report;
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::chunks::watched;
-use sti_cli::{Answer, Common, Exit, Failure, Report as _, flag};
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, flag};
 use sti_core::backfill::{Owner, quarantine, retry};
 use sti_core::db::Access;
 use sti_core::models::ProjectId;
@@ -42,7 +42,8 @@ struct List {
 /// Try the projects in quarantine again; what can be made now leaves it. Exit code 1 when some are still refused.
 ///
 /// Up to 200 projects are locked at a time, each time in one transaction with the ledger's counts. Works while a
-/// backfill runs. SIGINT or SIGTERM stops it behind those, with exit code 3; the same command goes on.
+/// backfill runs. SIGINT or SIGTERM stops it behind those, with exit code 3; the same command tries
+/// all that are left.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 struct Retry {
@@ -64,29 +65,34 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
         }
         Command::Retry(arguments) => {
             let target = common.database.resolve("sti quarantine retry")?;
-            if flag::write_mode()? == WriteMode::Legacy {
-                flag_off::refuse(&target, arguments.allow_flag_off, "sti quarantine retry")?;
+            if flag::write_mode()? != WriteMode::Legacy {
+                return try_again(arguments, common, &target);
             }
-            let host = gethostname::gethostname().to_string_lossy().into_owned();
-            let mut connection = target.connect(Access::Write)?;
-            let owner = Owner::this_process(&host);
-            let retried = watched("reading the quarantine", "projects tried", |stop, tell| {
-                retry(&mut connection, &owner, arguments.project, stop, tell)
-            })?;
-            let retried = retried.map_err(|error| match error {
-                error if error.is_resumable() => Failure::of(
-                    Exit::Stopped,
-                    format_args!("stopped: {error}\nWhat was made before is committed; try again"),
-                    &error,
-                ),
-                error => Failure::from(error),
-            })?;
-            RetryReport::new(&target, &retried).print(common.format)?;
-            if retried.stopped {
-                return Ok(Exit::Stopped);
-            }
-            let negative = retried.totals.error.total() > 0 || retried.totals.conflict.total() > 0;
-            Ok(if negative { Exit::Negative } else { Exit::Done })
+            let meanwhile = flag_off::refuse(&target, arguments.allow_flag_off, "sti quarantine retry")?;
+            Ok(meanwhile.judge(&target, try_again(arguments, common, &target)?))
         }
     }
+}
+
+fn try_again(arguments: &Retry, common: &Common, target: &Target) -> Answer {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let mut connection = target.connect(Access::Write)?;
+    let owner = Owner::this_process(&host);
+    let retried = watched("reading the quarantine", "projects tried", |stop, tell| {
+        retry(&mut connection, &owner, arguments.project, stop, tell)
+    })?;
+    let retried = retried.map_err(|error| match error {
+        error if error.is_resumable() => Failure::of(
+            Exit::Stopped,
+            format_args!("stopped: {error}\nWhat was made before is committed; try again"),
+            &error,
+        ),
+        error => Failure::from(error),
+    })?;
+    RetryReport::new(target, &retried).print(common.format)?;
+    if retried.stopped {
+        return Ok(Exit::Stopped);
+    }
+    let negative = retried.totals.error.total() > 0 || retried.totals.conflict.total() > 0;
+    Ok(if negative { Exit::Negative } else { Exit::Done })
 }

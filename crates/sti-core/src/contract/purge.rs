@@ -232,8 +232,9 @@ pub fn execute(
     watch.begun(plan.rows);
     let mut deleted = 0;
     let mut after = None;
+    let mut swept = false;
     loop {
-        if watch.is_asked() {
+        if watch.is_asked() && archive::has_rows_up_to(session.connection(), event, ProjectId::MAX)? {
             return Ok(Purge::Stopped { plan, deleted });
         }
         let work = |connection: &mut AnyConnection| delete(connection, event, after);
@@ -268,6 +269,13 @@ pub fn execute(
             Err(Undone::Unknown(unknown)) => return Err(PurgeError::Unknown(unknown)),
             Err(Undone::Failed(PurgeError::Db(source))) if source.fault() == Fault::ConnectionLost => {
                 return Err(PurgeError::Interrupted { deleted, source });
+            }
+            // An earlier purge that was stopped has left so many dead entries at the beginning.
+            Err(Undone::Failed(PurgeError::Db(source)))
+                if source.fault() == Fault::StatementTimeout && !swept =>
+            {
+                archive::vacuum(session.connection());
+                swept = true;
             }
             Err(Undone::Failed(error)) => return Err(error),
         }

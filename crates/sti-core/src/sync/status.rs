@@ -175,6 +175,7 @@ pub(super) struct FoundTrigger {
 
 pub(super) fn triggers(connection: &mut AnyConnection) -> Result<Vec<FoundTrigger>, DbError> {
     let AnyConnection::Pg(connection) = connection else { return Ok(Vec::new()) };
+    // pg_get_triggerdef knows no snapshot: it is NULL for a trigger that has gone since.
     let names = Trigger::ALL.map(Trigger::name).to_vec();
     diesel::sql_query(
         "SELECT t.tgname::text AS name, t.tgenabled::text AS enabled, t.tgtype::integer AS catalogue_type, \
@@ -189,7 +190,6 @@ pub(super) fn triggers(connection: &mut AnyConnection) -> Result<Vec<FoundTrigge
     .bind::<Text, _>(PARENT)
     .bind::<Array<Text>, _>(names)
     .load(connection)
-    // The definition knows no snapshot: it is NULL for a trigger that has gone since.
     .doing("looking for the sync triggers")
 }
 

@@ -181,7 +181,19 @@ fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
     options.stop = StopSignal::default();
     let again = execute(&mut || Ok(owner(database)), &options, &mut |_| ()).unwrap();
     assert!(matches!(again, Purge::Refused(_)), "the plan is another one now: {again:?}");
-    let Purge::Done { deleted, .. } = purged(database) else { panic!("not done") };
+    // Asked in the last chunk: there is nothing to be stopped.
+    options.confirm = planned(database).digest;
+    let stop = options.stop.clone();
+    let done = execute(&mut || Ok(owner(database)), &options, &mut |_| stop.stop()).unwrap();
+    let Purge::Stopped { deleted: 0, .. } = done else { panic!("not stopped: {done:?}") };
+    options.stop = StopSignal::default();
+    let stop = options.stop.clone();
+    let done = execute(&mut || Ok(owner(database)), &options, &mut |event| {
+        if matches!(event, ChunkEvent::Committed { .. }) {
+            stop.stop();
+        }
+    });
+    let Purge::Done { deleted, .. } = done.unwrap() else { panic!("not done") };
     assert_eq!((deleted, database.count("sti_legacy_archive")), (503, 0));
     assert_eq!(legacy_digest(database), before);
 }

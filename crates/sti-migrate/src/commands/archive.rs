@@ -30,7 +30,7 @@ enum Command {
 /// Refused while the legacy columns are gone or not verified: until then the archive is the only copy of what no subtype
 /// row holds. There is no other way to purge an archive.
 ///
-/// SIGINT or SIGTERM stops it behind the chunk that is under way, with exit code 3; a new plan goes on from there.
+/// SIGINT or SIGTERM stops it behind the plan or the chunk that is under way, with exit code 3; a new plan goes on from there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 struct PurgeOptions {

@@ -21,7 +21,7 @@ use self::report::{BackOutReport, Stage};
 /// (subtype, then true, then false): one in subtype mode shows empty fields where the rows are gone, and one in dual or
 /// subtype mode makes rows anew.
 ///
-/// SIGINT or SIGTERM stops it behind the chunk that is under way, with exit code 3; a new plan goes on from there.
+/// SIGINT or SIGTERM stops it behind the plan or the chunk that is under way, with exit code 3; a new plan goes on from there.
 ///
 /// To undo it: ENABLE_STI=true sti backfill --include-drafts.
 #[derive(Debug, clap::Args)]

@@ -86,7 +86,10 @@ fn a_signal_stops_it() {
     let said: Vec<String> = said.collect();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{said:#?}");
-    assert!(said.iter().any(|line| line.starts_with("asked to stop, which it does behind")), "{said:#?}");
+    assert!(
+        said.iter().any(|line| line.starts_with("asked to stop, which it does behind the plan or the chunk")),
+        "{said:#?}"
+    );
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["outcome"], &report["deleted"]["school"]), (&"stopped".into(), &0.into()));
     assert_eq!(report["next"], serde_json::json!(["sti-migrate back-out"]));

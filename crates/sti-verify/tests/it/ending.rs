@@ -34,6 +34,7 @@ fn the_time_limit() {
     let folder = tempfile::tempdir().unwrap();
     let ids = folder.path().join("ids.tsv");
     let output = run_on(&database, &["--max-seconds", "3", "--ids-out", ids.to_str().unwrap()]);
+    assert!(shown(&output).contains(" s: comparing both sides of every project, in one statement\n"));
     not_finished("time_limit", &database, &output);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file of ids is left there");
 }

@@ -119,8 +119,7 @@ impl Report for RetryReport {
         if self.stopped {
             return Document::new()
                 .table(table)
-                .paragraph("Stopped, as it was asked to; the others were not tried. To go on:")
-                .command("sti quarantine retry");
+                .paragraph("Stopped, as it was asked to; the others were not tried. The same command tries all that are left.");
         }
         let (verdict, command) = match (error.total(), conflict.total()) {
             (0, 0) => ("The quarantine is empty, as far as it was tried. Next:", "sti-verify"),

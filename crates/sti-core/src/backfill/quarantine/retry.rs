@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel::RunQueryDsl as _;
-use diesel::sql_types::{BigInt, Integer, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Text};
 
 use super::{Refused, enter, scope_of};
 use crate::backfill::careful::{self, Filled};
@@ -34,7 +34,7 @@ pub struct Retried {
     /// Projects that are in quarantine no more because they were deleted, or became drafts that their run does not
     /// cover.
     pub gone: i64,
-    /// Whether somebody asked it to stop before it had come to the end; the same call goes on.
+    /// Whether somebody asked it to stop before it had come to the end. The same call begins with the first one again.
     pub stopped: bool,
 }
 
@@ -52,8 +52,7 @@ struct Entry {
 /// refused again stays, with what the database says now.
 ///
 /// Up to 200 projects are locked at a time (FOR NO KEY UPDATE, in key order), in a transaction of their own that also
-/// corrects the counts of the run that had put them there. `stop` is looked at behind each of them; then `tell` hears
-/// what has been done so far.
+/// corrects the counts of the run that had put them there. `tell` hears of each; then `stop` is looked at.
 ///
 /// # Errors
 /// Whatever the database says; what had been committed stays.
@@ -71,7 +70,7 @@ pub fn retry(
     let mut watch = Watch::new(stop, tell);
     watch.begun(waiting(connection, project)?);
     loop {
-        if watch.is_asked() {
+        if watch.is_asked() && there_are_more(connection, project, behind)? {
             return Ok(Retried { stopped: true, ..retried });
         }
         let done = limited_transaction(connection, terms.limits, |connection| {
@@ -132,11 +131,41 @@ fn waiting(connection: &mut AnyConnection, project: Option<ProjectId>) -> Result
         #[diesel(sql_type = BigInt)]
         entries: i64,
     }
-    let one = project.map(|project| format!(" WHERE {}", in_sql("project_id", [project])));
-    let sql = format!("SELECT count(*) AS entries FROM sti_backfill_quarantine{}", one.unwrap_or_default());
+    let which = which(project, None);
+    let sql = format!("SELECT count(*) AS entries FROM sti_backfill_quarantine WHERE {which}");
     let row: Row =
         diesel::sql_query(sql).get_result(connection).doing("counting the projects in quarantine")?;
     Ok(row.entries)
+}
+
+/// Whether there are entries that were not tried.
+fn there_are_more(
+    connection: &mut AnyConnection,
+    project: Option<ProjectId>,
+    behind: Option<(RunId, ProjectId)>,
+) -> Result<bool, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        more: bool,
+    }
+    let which = which(project, behind);
+    let row: Row = diesel::sql_query(format!(
+        "SELECT EXISTS (SELECT 1 FROM sti_backfill_quarantine WHERE {which}) AS more"
+    ))
+    .get_result(connection)
+    .doing("looking for more projects in quarantine")?;
+    Ok(row.more)
+}
+
+/// SQL: the entries of one project, or of all, behind one.
+fn which(project: Option<ProjectId>, behind: Option<(RunId, ProjectId)>) -> String {
+    let behind = behind.map_or_else(
+        || "1 = 1".to_owned(),
+        |(run, id)| format!("(run_id > {run} OR (run_id = {run} AND project_id > '{}'))", id.hex()),
+    );
+    let only = project.map_or_else(|| "1 = 1".to_owned(), |id| in_sql("project_id", [id]));
+    format!("{only} AND {behind}")
 }
 
 /// The next entries of one run behind `behind`, locked: another retry waits.
@@ -146,15 +175,10 @@ fn entries(
     behind: Option<(RunId, ProjectId)>,
 ) -> Result<Vec<Entry>, DbError> {
     let lock = dialect::backend(connection).lock_rows_for_delete();
-    let behind = behind.map_or_else(
-        || "1 = 1".to_owned(),
-        |(run, id)| format!("(run_id > {run} OR (run_id = {run} AND project_id > '{}'))", id.hex()),
-    );
-    let only = project.map_or_else(|| "1 = 1".to_owned(), |id| in_sql("project_id", [id]));
+    let which = which(project, behind);
     diesel::sql_query(format!(
         "SELECT run_id, project_id, kind FROM sti_backfill_quarantine \
-         WHERE {only} AND {behind} AND run_id = \
-            (SELECT min(run_id) FROM sti_backfill_quarantine WHERE {only} AND {behind}) \
+         WHERE {which} AND run_id = (SELECT min(run_id) FROM sti_backfill_quarantine WHERE {which}) \
          ORDER BY project_id LIMIT {} {lock}",
         careful::MOST
     ))

@@ -157,7 +157,14 @@ fn a_retry_that_is_stopped_is_gone_on_with(database: &TestDatabase) {
     });
     assert_eq!(stopped.unwrap(), Retried { totals: totals(200, 200, 0), gone: 0, stopped: true });
     assert_eq!(told, ["Begun { of: 250 }", "Committed { done: 200 }"]);
-    assert_eq!(tried(database, &owner, None), Retried { totals: totals(50, 50, 0), gone: 0, stopped: false });
+    // Asked when the last one has been tried: there is nothing to be stopped.
+    let stop = StopSignal::default();
+    let rest = retry(&mut open(database), &owner, None, &stop, &mut |event| {
+        if matches!(event, ChunkEvent::Committed { .. }) {
+            stop.stop();
+        }
+    });
+    assert_eq!(rest.unwrap(), Retried { totals: totals(50, 50, 0), gone: 0, stopped: false });
     assert_eq!((found(database).total(), database.count("projects_schoolproject")), (0, 250));
     check_ledger(database);
 }

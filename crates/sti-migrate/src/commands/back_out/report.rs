@@ -29,6 +29,7 @@ struct Json<'a> {
     deleted: Option<PerKind>,
     rows_after: Option<PerKind>,
     gives_up_run: Option<i64>,
+    gave_up_run: Option<i64>,
     blockers: Vec<BlockerJson>,
     next: Vec<String>,
 }
@@ -92,8 +93,7 @@ impl<'a> BackOutReport<'a> {
                 rows(done.deleted.total())
             ),
             ("stopped", Some(done)) => format!(
-                "Stopped, as it was asked to: {} deleted, {} left. Every value is in the legacy columns, and the rows that are \
-                 left hold the same.",
+                "Stopped, as it was asked to: {} deleted, {} left. No value went with them.",
                 rows(done.deleted.total()),
                 rows(done.left.total())
             ),
@@ -179,7 +179,8 @@ fn obstacle(blocker: &Blocker) -> String {
                 .to_owned();
         }
         Obstacle::Backfill => {
-            return "a backfill is at work: stop it, its rows are complete when it has".to_owned();
+            return "a backfill is at work, or has begun meanwhile: stop it, its rows are complete when it has"
+                .to_owned();
         }
         Obstacle::Differs(kind) => {
             format!("{count} of {} with what the legacy columns do not hold", kind.table())
@@ -249,6 +250,7 @@ impl Report for BackOutReport<'_> {
             deleted: self.done().map(|done| done.deleted),
             rows_after: self.done().map(|done| done.left),
             gives_up_run: plan.gives_up_run,
+            gave_up_run: self.done().and_then(|done| done.gave_up_run),
             blockers: self.blockers().into_iter().map(blocker_json).collect(),
             next: self.next(),
         })
