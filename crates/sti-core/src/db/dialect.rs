@@ -297,12 +297,12 @@ pub fn lock_limit(connection: &mut AnyConnection, longest: Duration) -> QueryRes
     Ok(deadlock.map_or(longest, |deadlock| longest.min(deadlock.mul_f64(0.45))))
 }
 
-/// Gives a SQLite connection that reads and writes much a page cache of 32 MiB: with the 2 MiB that it begins with, each
+/// Gives a SQLite connection that reads and writes much a page cache of 48 MiB: with the 2 MiB that it begins with, each
 /// pass over a chunk reads the pages anew. A cache that stays small costs time and nothing else. Nothing on PostgreSQL,
 /// where the server has the cache.
 pub fn enlarge_cache(connection: &mut AnyConnection) {
     if let AnyConnection::Sqlite(c) = connection {
-        let _ = c.batch_execute("PRAGMA cache_size = -32768");
+        let _ = c.batch_execute("PRAGMA cache_size = -49152");
     }
 }
 
