@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use sti_core::db::Fault;
 use sti_core::db::error::quoting_words;
 
 /// The exit codes of all three binaries. They are part of the interface: scripts decide by them.
@@ -20,6 +21,18 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// What work in chunks ends with that the database has failed: stopped, if that passes with time, and failed if it
+    /// takes a person.
+    #[must_use]
+    pub const fn of(fault: Fault) -> Self {
+        match fault {
+            Fault::LockTimeout | Fault::Transient | Fault::StatementTimeout | Fault::ConnectionLost => {
+                Self::Stopped
+            }
+            _ => Self::Failed,
+        }
+    }
+
     /// The number that the process exits with.
     #[must_use]
     pub const fn code(self) -> u8 {

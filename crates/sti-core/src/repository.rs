@@ -50,7 +50,7 @@ use crate::models::ProjectId;
 /// be a vanished column, it is rolled back, and the catalogue is asked: if all five legacy columns are gone and
 /// `sti_drop_event` records the drop, the call is run again without them and succeeds. Columns that come back are
 /// noticed within 5 s; both sides are then written again, and dual mode goes back to reading the legacy columns once
-/// the restore is recorded as finished.
+/// the restore is recorded as done.
 ///
 /// Clones share what they know of the schema; hand one to each thread.
 ///
@@ -104,7 +104,7 @@ impl ProjectRepository {
     /// # Errors
     /// [`RepositoryError::LegacyColumnsGone`]: legacy mode after the drop. [`RepositoryError::SchemaNotReady`]: dual
     /// or subtype mode without the subtype tables or `sti_drop_event`; some legacy columns missing, or all of them
-    /// without a record of the drop; legacy mode while a restore has not finished. Or whatever the database says.
+    /// without a record of the drop; legacy mode while a drop is not recorded as restored. Or whatever the database says.
     pub fn open(connection: &mut AnyConnection, mode: WriteMode) -> Result<Self, RepositoryError> {
         let facts = Facts::look(connection, mode)?;
         Ok(Self { mode, facts: Arc::new(SharedFacts::new(facts)) })

@@ -42,6 +42,11 @@ fn carry_out(arguments: &Arguments, repair: &RepairArguments, target: &Target, d
 }
 
 fn failure(error: &RepairError) -> Failure {
-    let exit = if matches!(error, RepairError::Unknown { .. }) { Exit::Unknown } else { Exit::Failed };
+    let exit = match error {
+        RepairError::Unknown { .. } => Exit::Unknown,
+        RepairError::Interfered { .. } => Exit::Stopped,
+        RepairError::Stopped { source, .. } => Exit::of(source.fault()),
+        RepairError::Verify(_) | RepairError::NoLog => Exit::Failed,
+    };
     Failure::of(exit, error, error)
 }

@@ -108,14 +108,15 @@ pub(crate) fn run(options: &Options, common: &Common) -> Answer {
     if options.dry_run {
         let _metrics = MetricsObserver::new(Mode::DryRun);
         let mut connection = target.connect(Access::Read)?;
-        let dry = dry_run(&mut connection, scope)?;
+        let dry = dry_run(&mut connection, scope).map_err(not_counted)?;
         DryRunReport::new(&target, scope, mode, &dry).print(common.format)?;
         return Ok(Exit::Done);
     }
     if mode != WriteMode::Legacy {
         return live(options, common, &target, scope);
     }
-    let meanwhile = flag_off::refuse(&target, options.allow_flag_off, "sti backfill")?;
+    let command = scope.command().trim_start_matches("ENABLE_STI=true ");
+    let meanwhile = flag_off::refuse(&target, options.allow_flag_off, command)?;
     Ok(meanwhile.judge(&target, live(options, common, &target, scope)?))
 }
 
@@ -155,6 +156,14 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
         Ending::Complete if disagreements > 0 => Exit::Negative,
         Ending::Complete => Exit::Done,
     })
+}
+
+fn not_counted(error: BackfillError) -> Failure {
+    if !error.is_resumable() {
+        return error.into();
+    }
+    let message = format_args!("not counted: {error}\nNothing is known; the same command counts anew");
+    Failure::of(Exit::Stopped, message, &error)
 }
 
 fn failure(error: BackfillError) -> Failure {

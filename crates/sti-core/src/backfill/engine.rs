@@ -25,7 +25,8 @@ pub enum Ending {
     StillMissing(i64),
     /// It was asked to stop. The run is under way; the same command resumes it.
     Stopped,
-    /// Somebody gave the run up: `sti cancel`, or `--restart` in another process. The ledger says who and why.
+    /// Somebody gave the run up: `sti cancel`, `--restart` in another process, or `sti-migrate back-out`. The ledger says
+    /// who and why.
     GivenUp,
     /// Another process ended the run, and not well. The ledger says why.
     FailedElsewhere,

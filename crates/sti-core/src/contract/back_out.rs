@@ -62,7 +62,7 @@ pub struct BackedOut {
 /// Why it could not be planned, or did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BackOutError {
-    /// The database failed while a chunk was at work. That chunk was rolled back; those before it stay.
+    /// The database failed on the way. The chunk that was at work was rolled back; those before it stay.
     #[error("{source}; deleted before: {} rows; the same command, with a new digest, goes on", deleted.total())]
     Stopped {
         /// Rows that were deleted.
@@ -87,7 +87,7 @@ pub enum BackOutError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// A row changed although it was locked.
-    #[error("a chunk was to delete {expected} rows and deleted {found}; it was rolled back, run it again")]
+    #[error("a chunk was to delete {expected} rows and deleted {found}; it was rolled back; plan it again")]
     Interfered {
         /// Rows that the second look decided on.
         expected: i64,
@@ -140,7 +140,7 @@ pub fn execute(
     let mut watch = Watch::new(&options.stop, tell);
     watch.begun(done.plan.rows.total());
     let stopped = done.all(session, &job, &mut watch)? == End::Stopped;
-    done.left = rows(session.connection())?;
+    done.left = rows(session.connection()).map_err(|source| done.failed(source))?;
     Ok(if stopped { BackOut::Stopped(done) } else { BackOut::Done(done) })
 }
 
@@ -169,6 +169,10 @@ impl BackedOut {
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.left.total() == 0 && self.stopped_by.is_none()
+    }
+
+    fn failed(&self, source: DbError) -> BackOutError {
+        BackOutError::Stopped { deleted: self.deleted, holders: Vec::new(), source }
     }
 
     fn all(
@@ -200,7 +204,7 @@ impl BackedOut {
     ) -> Result<End, BackOutError> {
         let mut walk = Some(Keyset::from_start());
         while let Some(here) = walk.filter(|_| self.stopped_by.is_none()) {
-            let ids = chunk::next(session.connection(), kind, here)?;
+            let ids = chunk::next(session.connection(), kind, here).map_err(|source| self.failed(source))?;
             if !ids.is_empty()
                 && (watch.is_asked() || self.one(session, job, Some((kind, &ids)), watch)? == End::Stopped)
             {

@@ -109,7 +109,7 @@ pub enum PurgeError {
     },
     /// The lock against other `sti-migrate`s was not to be had.
     #[error(
-        "stopped after {deleted} rows: another sti-migrate is at work ({source}); run the same command again"
+        "stopped after {deleted} rows: another sti-migrate is at work ({source}); plan it again when that has ended"
     )]
     Locked {
         /// Rows that were deleted.
@@ -128,7 +128,7 @@ pub enum PurgeError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The database failed in a way that passes; the rows that were deleted before stay deleted.
+    /// The database failed on the way; the rows that were deleted before stay deleted.
     #[error("{source}; stopped after {deleted} rows: plan it again, to see what is left")]
     Interrupted {
         /// Rows that were deleted.
@@ -267,15 +267,15 @@ pub fn execute(
                 return Err(PurgeError::Locked { deleted, holders, source });
             }
             Err(Undone::Unknown(unknown)) => return Err(PurgeError::Unknown(unknown)),
-            Err(Undone::Failed(PurgeError::Db(source))) if source.fault() == Fault::ConnectionLost => {
-                return Err(PurgeError::Interrupted { deleted, source });
-            }
             // An earlier purge that was stopped has left so many dead entries at the beginning.
             Err(Undone::Failed(PurgeError::Db(source)))
                 if source.fault() == Fault::StatementTimeout && !swept =>
             {
                 archive::vacuum(session.connection());
                 swept = true;
+            }
+            Err(Undone::Failed(PurgeError::Db(source))) => {
+                return Err(PurgeError::Interrupted { deleted, source });
             }
             Err(Undone::Failed(error)) => return Err(error),
         }

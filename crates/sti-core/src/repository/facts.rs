@@ -152,7 +152,7 @@ impl Found<'_> {
             return match (legacy, drop_open) {
                 (true, false) => Ok(true),
                 (true, true) => self.refuse(
-                    "the legacy columns are back but not yet filled; finish `sti-migrate restore-legacy`"
+                    "the legacy columns are back but not yet filled and verified; finish `sti-migrate restore-legacy`"
                         .into(),
                 ),
                 (false, _) => Err(RepositoryError::LegacyColumnsGone),

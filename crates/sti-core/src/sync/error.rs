@@ -48,15 +48,15 @@ impl fmt::Display for Blocker {
 }
 
 impl Blocker {
-    /// The command that mends it; `None` where nothing has to be mended.
+    /// The commands that mend it, one after the other; none where nothing has to be mended.
     #[must_use]
-    pub const fn fix(&self) -> Option<&'static str> {
+    pub const fn fix(&self) -> &'static [&'static str] {
         match self {
-            Self::NoTable | Self::Pending(_) => Some("sti-migrate up"),
-            Self::Misfit(_) => Some("sti-migrate status"),
-            Self::Dropped => None,
-            Self::Restoring(_) => Some("sti-migrate restore-legacy"),
-            Self::RestoreTriggers => Some("sti-migrate restore-legacy --finish"),
+            Self::NoTable | Self::Pending(_) => &["sti-migrate up"],
+            Self::Misfit(_) => &["sti-migrate status"],
+            Self::Dropped => &[],
+            Self::Restoring(_) => &["sti-migrate restore-legacy", "sti-migrate restore-legacy --finish"],
+            Self::RestoreTriggers => &["sti-migrate restore-legacy --finish"],
         }
     }
 }

@@ -9,9 +9,10 @@ use sti_core::contract::back_out::{BackOutError, Obstacle};
 use sti_core::contract::purge::{PurgeError, PurgeRefusal};
 use sti_core::contract::restore::{Finish, Restoration, RestoreError};
 use sti_core::contract::{Blocked, ContractError, Outcome, Refusal};
+use sti_core::expand::UpError;
 use sti_core::sync::SyncError;
 use sti_core::verify::VerifyError;
-use sti_core::verify::repair::Refusal as RepairRefusal;
+use sti_core::verify::repair::{Refusal as RepairRefusal, RepairError};
 
 const RUNBOOK: &str = include_str!("../../../../docs/runbook.md");
 
@@ -113,6 +114,21 @@ fn anchors() -> Vec<&'static str> {
             BackOutError::Interfered { .. } => "interfered",
             BackOutError::Connect(_) => "cannot-connect",
             BackOutError::Verify(_) | BackOutError::Db(_) => "",
+        }),
+        entries!(UpError {
+            UpError::Refused(_) => "up-refused",
+            UpError::Obstacles(_) => "up-obstacles",
+            UpError::Locked { .. } => "up-locked",
+            UpError::Unexpected(_) => "up-unexpected",
+            UpError::Unknown(_) => "up-unknown",
+            UpError::Db(_) | UpError::Migration(_) => "",
+        }),
+        entries!(RepairError {
+            RepairError::Stopped { .. } => "repair-stopped",
+            RepairError::Unknown { .. } => "repair-unknown",
+            RepairError::Interfered { .. } => "repair-interfered",
+            RepairError::NoLog => "repair-no-log",
+            RepairError::Verify(_) => "",
         }),
         entries!(RepairRefusal {
             RepairRefusal::AnotherPlan { .. } => "repair-another-plan",

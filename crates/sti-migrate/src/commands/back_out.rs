@@ -6,7 +6,7 @@ use sti_cli::answer::EXIT_CODES;
 use sti_cli::chunks::watched;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, digest};
 use sti_core::contract::back_out::{BackOut, BackOutError, BackOutOptions, execute, plan};
-use sti_core::db::{Access, Fault};
+use sti_core::db::Access;
 
 use self::report::{BackOutReport, Stage};
 
@@ -68,12 +68,7 @@ fn failure(error: &BackOutError) -> Failure {
     let exit = match error {
         BackOutError::Unknown { .. } => Exit::Unknown,
         BackOutError::Interfered { .. } => Exit::Stopped,
-        BackOutError::Stopped { source, .. } => match source.fault() {
-            Fault::LockTimeout | Fault::Transient | Fault::StatementTimeout | Fault::ConnectionLost => {
-                Exit::Stopped
-            }
-            _ => Exit::Failed,
-        },
+        BackOutError::Stopped { source, .. } => Exit::of(source.fault()),
         BackOutError::Connect(_) | BackOutError::Verify(_) | BackOutError::Db(_) => Exit::Failed,
     };
     let mut message = error.to_string();

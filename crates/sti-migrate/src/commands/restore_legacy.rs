@@ -9,7 +9,6 @@ use sti_cli::signals::Listener;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _};
 use sti_core::backfill::ChunkSize;
 use sti_core::contract::restore::{Attempts, Restoration, RestoreError, RestoreOptions, restore};
-use sti_core::db::Fault;
 
 use self::report::RestoreReport;
 
@@ -89,12 +88,7 @@ fn failure(error: &RestoreError) -> Failure {
         | RestoreError::Changed(_)
         | RestoreError::Interrupted { .. }
         | RestoreError::Interfered { .. } => Exit::Stopped,
-        RestoreError::Stopped { source, .. } => match source.fault() {
-            Fault::LockTimeout | Fault::Transient | Fault::StatementTimeout | Fault::ConnectionLost => {
-                Exit::Stopped
-            }
-            _ => Exit::Failed,
-        },
+        RestoreError::Stopped { source, .. } => Exit::of(source.fault()),
         _ => Exit::Failed,
     };
     let stopped = if exit == Exit::Stopped { "stopped: " } else { "" };

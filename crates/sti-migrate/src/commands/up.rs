@@ -30,7 +30,8 @@ use super::leftovers;
 /// It also takes away what a drop of the legacy columns has left that was killed: `sti-migrate status` shows it.
 ///
 /// To undo it: the tools' own tables (sti_*) may be dropped together with their versions in
-/// __diesel_schema_migrations; tables of the application stay.
+/// __diesel_schema_migrations, but only while the legacy columns are there, no restore is unfinished and no sync triggers
+/// are installed: after a drop they hold the only copy of what no subtype row holds. Tables of the application stay.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Options {

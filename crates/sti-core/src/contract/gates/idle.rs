@@ -71,7 +71,7 @@ pub(in super::super) fn restore(connection: &mut AnyConnection) -> Result<GateRe
     let evidence = open.iter().map(|event| {
         let state = match (event.restore_began_at, event.restored_at) {
             (_, Some(_)) => "is restored, and its triggers still write the legacy columns",
-            (Some(_), None) => "is being restored: its columns are not yet filled",
+            (Some(_), None) => "is being restored: its columns are not yet filled and verified",
             (None, None) => "is not restored, although the columns are there",
         };
         format!("drop {} of {} {state}", event.id, event.dropped_at.0)

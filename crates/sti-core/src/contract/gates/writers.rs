@@ -41,8 +41,7 @@ pub(in super::super) fn watched(suspects: &[ProjectId]) -> GateResult {
         Gate::LegacyWriters,
         ids.len(),
         vec![evidence],
-        "find the writer among the sessions and let it write both sides (ENABLE_STI=true, or sti-migrate sync); then \
-         sti-verify",
+        "find the writer among the sessions and let it write both sides (ENABLE_STI=true); then sti-verify",
     );
     ids.truncate(GateResult::IDS as usize);
     result.ids = ids;

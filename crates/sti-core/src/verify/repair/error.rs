@@ -8,7 +8,8 @@ use super::change::{Change, ChangeCounts};
 /// A repair that did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
-    /// The plan could not be made; nothing was written.
+    /// The plan could not be made, and nothing was written; or, of [`VerifyError::Refilling`] only, a restore began on the
+    /// way, and the chunks before stay.
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// There is no table for the before-images; nothing was written.

@@ -34,7 +34,8 @@ pub(super) fn run(options: &PurgeOptions, common: &Common) -> Answer {
 fn failure(error: &PurgeError) -> Failure {
     let exit = match error {
         PurgeError::Unknown(_) => Exit::Unknown,
-        PurgeError::Locked { .. } | PurgeError::Interrupted { .. } => Exit::Stopped,
+        PurgeError::Locked { .. } => Exit::Stopped,
+        PurgeError::Interrupted { source, .. } => Exit::of(source.fault()),
         PurgeError::Overtaken { .. } => Exit::Negative,
         PurgeError::NoSuchEvent { .. } | PurgeError::Connect(_) | PurgeError::Db(_) => Exit::Failed,
     };

@@ -119,17 +119,21 @@ impl<'a> BackOutReport<'a> {
     fn next(&self) -> Vec<String> {
         let mut next: Vec<String> = Vec::new();
         for blocker in self.blockers() {
-            let command = match blocker.obstacle {
-                Obstacle::ColumnsMissing => "sti-migrate restore-legacy",
-                Obstacle::Restoring => "sti-migrate restore-legacy --finish",
-                Obstacle::SyncTriggers => "sti-migrate sync remove",
-                Obstacle::Backfill => "sti-migrate status",
-                Obstacle::Differs(_) => "sti-verify --repair --from subtype",
-                Obstacle::Orphans(_) => "sti-verify --repair --from legacy",
-                Obstacle::Pointers(_) => continue,
+            let commands: &[&str] = match blocker.obstacle {
+                Obstacle::ColumnsMissing | Obstacle::Restoring => {
+                    &["sti-migrate restore-legacy", "sti-migrate restore-legacy --finish"]
+                }
+                Obstacle::SyncTriggers => &["sti-migrate sync remove"],
+                Obstacle::Backfill => &["sti-migrate status"],
+                // Which side is right, somebody has to say.
+                Obstacle::Differs(_) => &["sti-verify"],
+                Obstacle::Orphans(_) => &["sti-verify --repair --from legacy"],
+                Obstacle::Pointers(_) => &[],
             };
-            if !next.iter().any(|known| known == command) {
-                next.push(command.to_owned());
+            for command in commands {
+                if !next.iter().any(|known| known == command) {
+                    next.push((*command).to_owned());
+                }
             }
         }
         let plan = self.plan();
@@ -198,6 +202,10 @@ fn obstacle(blocker: &Blocker) -> String {
         let more =
             if usize::try_from(blocker.count).is_ok_and(|count| count > ids.len()) { ", …" } else { "" };
         line = format!("{line} ({}{more})", ids.join(", "));
+    }
+    if let Obstacle::Differs(_) = blocker.obstacle {
+        line += "; where services read the legacy columns (ENABLE_STI=false, true): `sti-verify --repair --from legacy`, \
+                 where they still read the rows: `--from subtype`";
     }
     line
 }

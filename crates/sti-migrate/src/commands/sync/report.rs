@@ -105,7 +105,7 @@ impl<'a> SyncReport<'a> {
             "none" => vec!["sti-migrate sync install"],
             "refused" => {
                 let mut next = Vec::new();
-                for command in self.blockers().iter().filter_map(Blocker::fix) {
+                for command in self.blockers().iter().flat_map(Blocker::fix).copied() {
                     if !next.contains(&command) {
                         next.push(command);
                     }
