@@ -86,6 +86,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let folder = options.report.clone().unwrap_or_else(|| workspace().join("target/staging-check"));
     let folder = path::absolute(folder).map_err(Failure::during("find the folder of the report"))?;
     fs::create_dir_all(&folder).map_err(Failure::during(format!("make {}", folder.display())))?;
+    // Whoever looks meanwhile, or after a walk that could not be made, finds no verdict of an earlier one.
+    report::begin(&folder)?;
     let place = Place::of(options, &folder)?;
     let environment = Environment::look(place.database(), &tools)?;
     println!("cargo xtask staging-check: {}", environment.database);

@@ -123,6 +123,12 @@ fn in_turns(
             let copy = sample.copy()?;
             let done = contender.run(&copy.url(), sample.projects, &options.backfill)?;
             println!("turn {turn}: {}: {:.2} s, {} rows", series.name, done.measured.seconds, done.rows);
+            if turn > 1 && done.rows != series.rows {
+                return Err(Failure::new(format!(
+                    "{}: {} rows in this turn, {} in the one before: nothing to compare",
+                    series.name, done.rows, series.rows
+                )));
+            }
             series.turns.push(done.measured);
             series.rows = done.rows;
         }

@@ -12,6 +12,14 @@ use crate::failure::{Failure, workspace};
 /// The longest that one drop may take.
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// What must be there after each way back, in SQL of our own: the numbers that the reports claim.
+const LEGACY_COLUMNS: &str = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'projects_project'::regclass \
+     AND NOT attisdropped AND attname IN \
+     ('course_name', 'course_code', 'teacher_name', 'goal_description', 'study_frequency')";
+const TRIGGERS: &str = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'sti\\_%'";
+const ROWS: &str = "SELECT (SELECT count(*) FROM projects_schoolproject) + \
+     (SELECT count(*) FROM projects_selfstudyproject)";
+
 /// The release builds of our binaries.
 pub(super) struct Commands {
     folder: PathBuf,
@@ -92,19 +100,28 @@ impl Commands {
 
     /// Brings the columns back.
     pub(super) fn restore(&self, url: &str) -> Result<Measured, Failure> {
-        measure(self.command("sti-migrate", &["restore-legacy"], url).arg("--attempts=100"))
+        let restored =
+            measure(self.command("sti-migrate", &["restore-legacy"], url).arg("--attempts=100"), 0)?;
+        super::place::expect(url, "5", LEGACY_COLUMNS)?;
+        Ok(restored)
     }
 
     /// Takes the triggers away that came with the columns.
     pub(super) fn finish(&self, url: &str) -> Result<Measured, Failure> {
-        measure(self.command("sti-migrate", &["restore-legacy", "--finish"], url).arg("--attempts=100"))
+        let finish = &mut self.command("sti-migrate", &["restore-legacy", "--finish"], url);
+        let finished = measure(finish.arg("--attempts=100"), 0)?;
+        super::place::expect(url, "0", TRIGGERS)?;
+        Ok(finished)
     }
 
     /// Empties the subtype tables.
     pub(super) fn back_out(&self, url: &str) -> Result<Measured, Failure> {
         let plan = self.json(&["back-out"], url)?;
         let digest = plan["digest"].as_str().unwrap_or_default();
-        measure(&mut self.command("sti-migrate", &["back-out", "--execute", "--confirm", digest], url))
+        let arguments = ["back-out", "--execute", "--confirm", digest];
+        let backed_out = measure(&mut self.command("sti-migrate", &arguments, url), 0)?;
+        super::place::expect(url, "0", ROWS)?;
+        Ok(backed_out)
     }
 
     fn json(&self, arguments: &[&str], url: &str) -> Result<Value, Failure> {

@@ -176,6 +176,17 @@ impl Drop for Copy<'_> {
     }
 }
 
+/// Fails unless the one value that `sql` gives on PostgreSQL is `expected`.
+pub(super) fn expect(url: &str, expected: &str, sql: &str) -> Result<(), Failure> {
+    execute(
+        url,
+        &format!(
+            "DO $$ BEGIN IF ({sql}) <> {expected} THEN RAISE EXCEPTION 'expected {expected}, found %', ({sql}); \
+             END IF; END $$"
+        ),
+    )
+}
+
 /// Runs statements on a connection of their own.
 pub(super) fn execute(url: &str, sql: &str) -> Result<(), Failure> {
     let failed = format!("run {sql:?}");

@@ -18,8 +18,8 @@ pub(super) struct Measured {
     pub(super) peak_kib: Option<u64>,
 }
 
-/// Runs a program to its end. An exit code above 1 is a failure; its words are the message.
-pub(super) fn measure(command: &mut Command) -> Result<Measured, Failure> {
+/// Runs a program to its end. An exit code above `most` is a failure; its words are the message.
+pub(super) fn measure(command: &mut Command, most: i32) -> Result<Measured, Failure> {
     let program = command.get_program().to_string_lossy().into_owned();
     let began = Instant::now();
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
@@ -36,7 +36,7 @@ pub(super) fn measure(command: &mut Command) -> Result<Measured, Failure> {
     let output = child.wait_with_output().map_err(Failure::during(format!("wait for {program}")))?;
     let seconds = began.elapsed().as_secs_f64();
     let peak_kib = watch.join().unwrap_or_default();
-    if output.status.code().is_none_or(|code| code > 1) {
+    if output.status.code().is_none_or(|code| code > most) {
         let words = String::from_utf8_lossy(&output.stderr);
         return Err(Failure::new(format!("{program} failed ({}): {}", output.status, words.trim())));
     }

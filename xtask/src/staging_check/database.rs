@@ -121,22 +121,29 @@ impl Database {
         Ok(self.count(self.either(&postgres, &sqlite))? > 0)
     }
 
-    /// The columns of a table in their order, each with its type and whether it takes NULL, as in
-    /// `course_code varchar(50) null`; none where there is no such table.
+    /// The columns of a table in their order, each with its type and whether it takes NULL, with its default
+    /// and collation, as in `course_code varchar(50) null`; none where there is no such table.
     pub(super) fn columns(&self, table: &str) -> Result<Vec<(String, String)>, Failure> {
         let postgres = (
             [
                 "a.attname",
-                "format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE ' null' END",
+                "format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE ' null' END \
+                 || COALESCE(' default ' || pg_get_expr(d.adbin, d.adrelid), '') || COALESCE(' collate ' || \
+                 (SELECT l.collname FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation), '')",
             ],
             format!(
                 "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+                 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
                  WHERE c.relname = '{table}' AND c.relnamespace = current_schema()::regnamespace \
                  AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
             ),
         );
         let sqlite = (
-            ["name", "lower(type) || CASE WHEN \"notnull\" THEN ' not null' ELSE ' null' END"],
+            [
+                "name",
+                "lower(type) || CASE WHEN \"notnull\" THEN ' not null' ELSE ' null' END \
+                 || COALESCE(' default ' || dflt_value, '')",
+            ],
             format!("FROM pragma_table_info('{table}') ORDER BY cid"),
         );
         let (columns, rest) = if self.is_postgres() { postgres } else { sqlite };

@@ -17,15 +17,18 @@ pub(super) struct Everything {
 
 const POSTGRES_OBJECTS: &str = "\
     FROM (SELECT 'column ' || c.relname || '.' || a.attname AS name, \
-                 format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END AS definition \
+                 format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END \
+                 || COALESCE(' default ' || pg_get_expr(d.adbin, d.adrelid), '') || ' ' || a.attidentity::text \
+                 || ' ' || a.attcollation::text AS definition \
           FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
           WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p') \
             AND a.attnum > 0 AND NOT a.attisdropped \
           UNION ALL SELECT 'index ' || indexname, indexdef FROM pg_catalog.pg_indexes \
           WHERE schemaname = current_schema() \
           UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || conname, pg_get_constraintdef(oid) \
           FROM pg_catalog.pg_constraint WHERE connamespace = current_schema()::regnamespace \
-          UNION ALL SELECT 'trigger ' || tgrelid::regclass || ' ' || tgname, pg_get_triggerdef(oid) \
+          UNION ALL SELECT 'trigger ' || tgrelid::regclass || ' ' || tgname, pg_get_triggerdef(oid) || ' ' || tgenabled::text \
           FROM pg_catalog.pg_trigger WHERE NOT tgisinternal \
           UNION ALL SELECT 'function ' || oid::regprocedure, prosrc FROM pg_catalog.pg_proc \
           WHERE pronamespace = current_schema()::regnamespace \

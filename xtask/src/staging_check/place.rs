@@ -33,28 +33,26 @@ impl Place {
         }
         if let Some(url) = &options.scratch_url {
             let database = Database::new(url.clone())?;
-            scratch::take(&database)?;
-            return Ok(Self::ours(database, None, "an empty database, which the walk fills with a sample"));
+            let emptied = scratch::take(&database)?;
+            let words = if emptied {
+                "the database of an earlier walk, which was emptied, and which the walk fills with a sample"
+            } else {
+                "an empty database, which the walk fills with a sample"
+            };
+            return Ok(Self::ours(database, None, words));
         }
         if options.postgres {
             let server = start_own()?;
             let database = Database::new(server.url("postgres"))?;
             return Ok(Self::ours(database, Some(server), "a server of our own, gone when the walk is over"));
         }
-        let file = folder.join("sample.db");
-        for suffix in ["", "-journal", "-wal", "-shm"] {
-            let mut name = file.clone().into_os_string();
-            name.push(suffix);
-            if Path::new(&name).exists() {
-                fs::remove_file(&name).map_err(Failure::during("remove the sample of an earlier walk"))?;
-            }
-        }
-        make_empty(&file)?;
+        let file = folder.join("staging-check.db");
         let database = Database::new(format!("sqlite:{}", file.display()))?;
+        scratch::take(&database)?;
         Ok(Self::ours(
             database,
             None,
-            "a fresh file, which the walk fills with a sample and leaves for a look",
+            "a file of its own, which the walk fills with a sample and leaves for a look",
         ))
     }
 
@@ -79,7 +77,8 @@ impl Place {
         let words = format!(
             "a staging copy with real rows. The walk will count and look first; then make the tools' own tables, kill \
              and resume a backfill, add the subtype rows that are missing, make rows that differ agree with the \
-             legacy columns (as they were: in sti_repair_log), add and delete a few projects of its own, and {end}. \
+             legacy columns, delete rows of the wrong kind and rows without a project, and set pointers at those to NULL \
+             (all as it was: in sti_repair_log), add and delete a few projects of its own, and {end}. \
              Nobody else may write to it meanwhile, or figures will differ"
         );
         Ok(Self { database, real: true, may_drop: destructive, words, _server: None })

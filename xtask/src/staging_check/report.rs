@@ -25,6 +25,17 @@ pub(super) struct Report {
     pub(super) took: Duration,
 }
 
+/// Puts reports without a verdict into the folder: one that takes no files says so before the walk, and not after it.
+pub(super) fn begin(folder: &Path) -> Result<(), Failure> {
+    const NOTHING: &str = "This walk has not come to its end: nothing is known.";
+    let json = serde_json::json!({ "verdict": "unknown", "exit_code": 2, "why": NOTHING });
+    for (name, text) in [("report.md", format!("{NOTHING}\n")), ("report.json", format!("{json:#}\n"))] {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(Failure::during(format!("write {}", path.display())))?;
+    }
+    Ok(())
+}
+
 impl Report {
     /// Whether every step passed that was to run. One that should have run and did not has shown nothing.
     pub(super) fn passes(&self) -> bool {

@@ -1,6 +1,8 @@
 //! A service that embeds `sti_core::ProjectRepository`, as a real one does: opened once, used before the drop, after it,
 //! and after the restore. What it wrote is held against our own SQL each time.
 
+use std::sync::OnceLock;
+
 use sti_core::db::sql_types::Integer;
 use sti_core::db::{Access, AnyConnection, connect};
 use sti_core::repository::{
@@ -14,11 +16,17 @@ use super::row::Row;
 use super::sides::Kind;
 use crate::failure::Failure;
 
-/// The names of projects that a service of ours makes begin so.
-pub(super) const OURS: &str = "staging-check ";
+/// The names of projects that a service of this walk makes begin so, and no others: nobody else's rows are deleted, and
+/// those that an interrupted walk has left are like any other.
+pub(super) fn ours() -> &'static str {
+    static OURS: OnceLock<String> = OnceLock::new();
+    OURS.get_or_init(|| format!("staging-check {} ", &ProjectId::random().hex()[..12]))
+}
 
-/// The projects that no service of ours has touched.
-pub(super) const UNTOUCHED: &str = "name NOT LIKE 'staging-check %'";
+/// SQL: the projects that no service of this walk has touched.
+pub(super) fn untouched() -> String {
+    format!("name NOT LIKE '{}%'", ours())
+}
 
 /// A repository in dual mode and one in subtype mode, each with its connection.
 pub(super) struct Service {
@@ -109,7 +117,7 @@ impl Seat {
     fn work(&mut self, moment: &str, owner: Integer) -> Result<(), Failure> {
         let Self { mode, connection, projects, written } = self;
         let mode = *mode;
-        let name = format!("{OURS}{mode} {moment}");
+        let name = format!("{}{mode} {moment}", ours());
         let text = |what: &str| format!("{what} {moment} \u{1f9ea} O'Brien\\N\t");
 
         // One that was written at an earlier moment.

@@ -56,6 +56,8 @@ pub(super) struct BeforeDrop {
     pub(super) legacy: RowSetDigest,
     /// Definitions of the columns of `projects_project`, without their order.
     pub(super) columns: Vec<String>,
+    /// Names of the triggers on the three tables: the application's.
+    pub(super) triggers: Vec<String>,
 }
 
 impl Walk {

@@ -33,11 +33,12 @@ impl Contender {
                 statement::counts(url)?;
                 Ok(Measured { seconds: began.elapsed().as_secs_f64(), peak_kib: None })
             }
-            Self::Pass => measure(sti_verify(url).arg("--sample=0")),
-            Self::Samples => measure(&mut sti_verify(url)),
-            Self::Ids => {
-                measure(sti_verify(url).arg("--sample=0").arg("--ids-out").arg(folder.path().join("ids.tsv")))
-            }
+            Self::Pass => measure(sti_verify(url).arg("--sample=0"), 1),
+            Self::Samples => measure(&mut sti_verify(url), 1),
+            Self::Ids => measure(
+                sti_verify(url).arg("--sample=0").arg("--ids-out").arg(folder.path().join("ids.tsv")),
+                1,
+            ),
         }
     }
 }

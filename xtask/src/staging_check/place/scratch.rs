@@ -6,9 +6,12 @@ use crate::staging_check::database::Database;
 /// The table that says so.
 const MARKER: &str = "sti_staging_check";
 
-/// Empties it if it bears the marker, and marks it. Anything else that holds tables or views is refused before
-/// anything is written.
-pub(super) fn take(database: &Database) -> Result<(), Failure> {
+/// What a walk makes: the application's tables, the tools', diesel's, and their sequences.
+const MADE: [&str; 5] = ["projects_", "auth_user", "sti_", "staging_check_", "__diesel_schema_migrations"];
+
+/// Empties it if it bears the marker and holds nothing but what a walk makes, and marks it; gives whether there was
+/// something. Anything else that holds tables or views is refused before anything is written.
+pub(super) fn take(database: &Database) -> Result<bool, Failure> {
     if let Some(missing) = database.url().sqlite_path().filter(|path| !path.exists()) {
         super::make_empty(missing)?;
     }
@@ -23,9 +26,20 @@ pub(super) fn take(database: &Database) -> Result<(), Failure> {
                 there.len() - 1
             )));
         }
+        if let Some((kind, name)) =
+            there.iter().find(|(_, name)| !MADE.iter().any(|made| name.starts_with(made)))
+        {
+            return Err(Failure::new(format!(
+                "{} bears the marker of an earlier walk, and holds {kind} {name}, which no walk has made: somebody has put \
+                 something else there. Nothing was written. Drop the table {MARKER} if the database is not for walks any \
+                 more, or give an empty one",
+                database.url()
+            )));
+        }
         empty(database, &there)?;
     }
-    database.execute(&format!("CREATE TABLE {MARKER} (note text)"))
+    database.execute(&format!("CREATE TABLE {MARKER} (note text)"))?;
+    Ok(!there.is_empty())
 }
 
 /// Kind and name of every table and view.

@@ -1,17 +1,17 @@
 //! What goes on after the drop, and after everything.
 
-use sti_core::WriteMode;
 use sti_core::repository::{
     Details, DetailsPatch, NewDetails, NewProject, ProjectPatch, SchoolDetails, SchoolPatch,
 };
+use sti_core::{RepositoryError, WriteMode};
 
 use super::clean::mend;
 use super::drop::legacy_columns;
 use crate::failure::Failure;
 use crate::staging_check::census::Census;
 use crate::staging_check::row::{Row, Stop};
-use crate::staging_check::service::{self, OURS, UNTOUCHED};
-use crate::staging_check::sides::{LEGACY, legacy_values, other_values, shown};
+use crate::staging_check::service::{self, ours, untouched};
+use crate::staging_check::sides::{LEGACY, lasting_values, legacy_values, shown};
 use crate::staging_check::walk::Walk;
 
 pub(in crate::staging_check) fn service(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
@@ -28,7 +28,8 @@ pub(in crate::staging_check) fn service(walk: &mut Walk, row: &mut Row) -> Resul
     compared?;
     let legacy = service::open(walk.database(), WriteMode::Legacy)?;
     let found = legacy.as_ref().map_or_else(ToString::to_string, |_| "it starts".to_owned());
-    row.holds("a service in legacy mode", "does not start", found, legacy.is_err());
+    let refused = matches!(legacy, Err(RepositoryError::LegacyColumnsGone));
+    row.holds("a service in legacy mode", "does not start: the columns are gone", found, refused);
     Ok(())
 }
 
@@ -56,7 +57,7 @@ pub(in crate::staging_check) fn legacy(walk: &mut Walk, row: &mut Row) -> Result
     let details = SchoolDetails { course_name: "only here".to_owned(), ..SchoolDetails::default() };
     let new = NewProject {
         is_draft: false,
-        ..NewProject::draft(format!("{OURS}{LEGACY_ONLY}"), owner, NewDetails::School(details))
+        ..NewProject::draft(format!("{}{LEGACY_ONLY}", ours()), owner, NewDetails::School(details))
     };
     let id = projects.create(&mut connection, &new).map_err(failed)?.project.id;
     let patch = ProjectPatch {
@@ -105,13 +106,13 @@ pub(in crate::staging_check) fn tidy(walk: &mut Walk, row: &mut Row) -> Result<(
     if let Some(mut service) = walk.memory.service.take() {
         service.clear()?;
     }
-    let ours = format!("(SELECT id FROM projects_project WHERE name LIKE '{OURS}%')");
+    let of_this_walk = format!("(SELECT id FROM projects_project WHERE name LIKE '{}%')", ours());
     for (table, key) in [
         ("projects_schoolproject", "project_id"),
         ("projects_selfstudyproject", "project_id"),
         ("projects_project", "id"),
     ] {
-        walk.database().execute(&format!("DELETE FROM {table} WHERE {key} IN {ours}"))?;
+        walk.database().execute(&format!("DELETE FROM {table} WHERE {key} IN {of_this_walk}"))?;
     }
     walk.look(row);
     let Some((legacy, others)) = walk.memory.at_first else {
@@ -122,7 +123,7 @@ pub(in crate::staging_check) fn tidy(walk: &mut Walk, row: &mut Row) -> Result<(
         let now = legacy_values(database, "1 = 1")?;
         row.equal("legacy values at first, and now", shown(&legacy), shown(&now));
     }
-    let now = other_values(database, UNTOUCHED)?;
+    let now = lasting_values(database, &untouched())?;
     row.equal("the other columns of projects_project at first, and now", shown(&others), shown(&now));
     Ok(())
 }

@@ -12,13 +12,21 @@ pub(in crate::staging_check) fn resume(walk: &mut Walk, row: &mut Row) -> Result
         return Err(Stop::NotRun("the dry run did not say what to expect".to_owned()));
     };
     let legacy = legacy_values(walk.database(), "1 = 1")?;
-    let ran = walk.run(row, &format!("{} --format json", kill::command(walk)?))?;
+    // One that could not be killed has done all of it: another run would find nothing to do.
+    let ran = match walk.memory.killed || !walk.place.is_real() {
+        true => Some(walk.run(row, &format!("{} --format json", kill::command(walk)?))?),
+        false => None,
+    };
     walk.look(row);
-    row.exit(&ran, i32::from(expected.conflicts() > 0));
-    let said = ran.json()?;
+    if let Some(ran) = ran {
+        row.exit(&ran, i32::from(expected.conflicts() > 0));
+        let said = ran.json()?;
+        row.equal("totals: our forecast, and the tool's report", expected, Totals::said(&said));
+        let resumed = said["resumed"].as_bool().unwrap_or_default();
+        row.equal("the tool's report says that it resumed", walk.memory.killed, resumed);
+    }
     let database = walk.database();
     row.equal("totals: our forecast, and the sums over the ledger", expected, Totals::recorded(database)?);
-    row.equal("totals: our forecast, and the tool's report", expected, Totals::said(&said));
     let (chunks, projects) = miscounted(database)?;
     row.equal("chunks that counted another number of projects than lie in their range", 0, chunks);
     row.equal("published projects that are not in exactly one chunk", 0, projects);
@@ -27,8 +35,6 @@ pub(in crate::staging_check) fn resume(walk: &mut Walk, row: &mut Row) -> Result
     let state = database.value("state", "FROM sti_backfill_run ORDER BY id DESC LIMIT 1")?;
     row.equal("the state of the run", "done", state.as_deref().unwrap_or("nothing"));
     row.equal("new runs in the ledger", 1, ledger::runs(database)? - walk.memory.runs_before);
-    let resumed = said["resumed"].as_bool().unwrap_or_default();
-    row.equal("the tool's report says that it resumed", walk.memory.killed, resumed);
     let now = legacy_values(database, "1 = 1")?;
     row.equal("the legacy columns", shown(&legacy), shown(&now));
     Ok(())

@@ -3,10 +3,11 @@
 use sti_core::test_support::RowSetDigest;
 
 use super::guard::digest;
+use super::restore::triggers;
 use crate::failure::Failure;
 use crate::staging_check::database::Database;
 use crate::staging_check::row::{Row, Stop};
-use crate::staging_check::service::UNTOUCHED;
+use crate::staging_check::service::untouched;
 use crate::staging_check::sides::{Kind, LEGACY, legacy_values, other_values, shown, subtype_rows};
 use crate::staging_check::walk::{BeforeDrop, Walk};
 
@@ -43,8 +44,8 @@ pub(super) fn drop_columns(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
     columns.sort();
     let legacy = legacy_values(database, "1 = 1")?;
     let (others, rows) = (other_values(database, "1 = 1")?, subtype_rows(database)?);
-    let untouched = legacy_values(database, UNTOUCHED)?;
-    walk.memory.before_drop = Some(BeforeDrop { legacy: untouched, columns });
+    let untouched = legacy_values(database, &untouched())?;
+    walk.memory.before_drop = Some(BeforeDrop { legacy: untouched, columns, triggers: triggers(database)? });
 
     let plan = format!("sti-migrate drop-legacy{}", walk.memory.waivers);
     let ran = walk.run(row, &format!("{plan} --format json"))?;

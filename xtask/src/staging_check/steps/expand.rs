@@ -1,7 +1,7 @@
 //! `sti-migrate up`: the plan's `manage.py migrate`.
 
 use crate::staging_check::row::{Row, Stop};
-use crate::staging_check::sides::{legacy_values, other_values, shown, subtype_rows};
+use crate::staging_check::sides::{Kind, legacy_values, other_values, shown};
 use crate::staging_check::walk::Walk;
 
 /// What the tools make for themselves.
@@ -20,11 +20,12 @@ const TABLES: [&str; 9] = [
 pub(in crate::staging_check) fn up(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
     let rows = |walk: &Walk| {
         let database = walk.database();
-        let [school, study] = match subtype_rows(database) {
-            Ok(both) => both.map(|digest| shown(&digest)),
-            // Not every staging copy has the subtype tables yet.
-            Err(_) => ["no table".to_owned(), "no table".to_owned()],
+        // Not every staging copy has the subtype tables yet.
+        let rows = |kind: Kind| match database.has_table(kind.table())? {
+            true => Ok(shown(&kind.rows(database)?)),
+            false => Ok::<_, Stop>("no table".to_owned()),
         };
+        let (school, study) = (rows(Kind::School)?, rows(Kind::SelfStudy)?);
         let project = [legacy_values(database, "1 = 1")?, other_values(database, "1 = 1")?];
         let [legacy, other] = project.map(|digest| shown(&digest));
         Ok::<_, Stop>([

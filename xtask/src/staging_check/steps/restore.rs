@@ -2,8 +2,10 @@
 
 use super::clean::agree;
 use super::drop::{drop_columns, legacy_columns};
+use crate::failure::Failure;
+use crate::staging_check::database::Database;
 use crate::staging_check::row::{Row, Stop};
-use crate::staging_check::service::UNTOUCHED;
+use crate::staging_check::service::untouched;
 use crate::staging_check::sides::{LEGACY, legacy_values, shown};
 use crate::staging_check::walk::Walk;
 
@@ -12,6 +14,13 @@ const POSTGRES_TRIGGERS: &str = "pg_catalog.pg_trigger WHERE NOT tgisinternal AN
     ('projects_project'::regclass, 'projects_schoolproject'::regclass, 'projects_selfstudyproject'::regclass)";
 const SQLITE_TRIGGERS: &str = "sqlite_schema WHERE type = 'trigger' AND tbl_name IN \
     ('projects_project', 'projects_schoolproject', 'projects_selfstudyproject')";
+
+/// The names of the triggers on the three tables.
+pub(super) fn triggers(database: &Database) -> Result<Vec<String>, Failure> {
+    let from = database.either(POSTGRES_TRIGGERS, SQLITE_TRIGGERS);
+    let name = database.either("tgname", "name");
+    database.column(name, &format!("FROM {from} ORDER BY {name}"))
+}
 
 fn needs_a_drop(walk: &Walk) -> Result<(), Stop> {
     if legacy_columns(walk.database())?.is_empty() {
@@ -62,7 +71,7 @@ fn as_before(walk: &Walk, row: &mut Row) -> Result<(), Stop> {
     columns.sort();
     row.equal("columns of projects_project and their types", before.columns.join(", "), columns.join(", "));
     if legacy_columns(database)?.len() == LEGACY.len() {
-        let now = legacy_values(database, UNTOUCHED)?;
+        let now = legacy_values(database, &untouched())?;
         row.equal("legacy values before the drop, and now", shown(&before.legacy), shown(&now));
     }
     let open = database.count("sti_drop_event WHERE restored_at IS NULL")?;
@@ -90,17 +99,28 @@ pub(in crate::staging_check) fn verify(walk: &mut Walk, row: &mut Row) -> Result
 pub(in crate::staging_check) fn finish(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
     needs_a_restore(walk)?;
     let database = walk.database();
-    let triggers = database.either(POSTGRES_TRIGGERS, SQLITE_TRIGGERS).to_owned();
-    let before = database.count(&triggers)?;
-    row.holds("triggers on the three tables, before", "some: they keep both sides level", before, before > 0);
+    let Some(own) = walk.memory.before_drop.as_ref().map(|before| before.triggers.clone()) else {
+        return Err(Stop::NotRun("nothing is known of the time before the drop".to_owned()));
+    };
+    let before = triggers(database)?.iter().filter(|name| !own.contains(name)).count();
+    row.holds(
+        "triggers that came with the columns, before",
+        "some: they keep both sides level",
+        before,
+        before > 0,
+    );
     let ran = walk.run(row, "sti-migrate restore-legacy --finish --format json")?;
     walk.look(row);
     row.exit(&ran, 0);
     let database = walk.database();
-    row.equal("triggers on the three tables", 0, database.count(&triggers)?);
+    row.equal(
+        "triggers on the three tables, as before the drop",
+        own.join(", "),
+        triggers(database)?.join(", "),
+    );
     let functions = database.either(
         "pg_catalog.pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'sti\\_%'",
-        "sqlite_schema WHERE type = 'trigger'",
+        "sqlite_schema WHERE type = 'trigger' AND name LIKE 'sti\\_%' ESCAPE '\\'",
     );
     row.equal("functions of the tools", 0, database.count(functions)?);
     row.equal(

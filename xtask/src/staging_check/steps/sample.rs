@@ -3,7 +3,7 @@
 use crate::staging_check::census::Census;
 use crate::staging_check::django;
 use crate::staging_check::row::{Row, Stop};
-use crate::staging_check::sides::{LEGACY, legacy_values, other_values, shown};
+use crate::staging_check::sides::{LEGACY, lasting_values, legacy_values, shown};
 use crate::staging_check::walk::Walk;
 
 pub(in crate::staging_check) fn make(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
@@ -39,6 +39,6 @@ pub(in crate::staging_check) fn make(walk: &mut Walk, row: &mut Row) -> Result<(
     }
     let legacy = legacy_values(database, "1 = 1")?;
     row.holds("the legacy columns of all projects", "noted", shown(&legacy), legacy.rows > 0);
-    walk.memory.at_first = Some((legacy, other_values(walk.database(), "1 = 1")?));
+    walk.memory.at_first = Some((legacy, lasting_values(walk.database(), "1 = 1")?));
     Ok(())
 }
