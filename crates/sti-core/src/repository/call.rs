@@ -1,13 +1,15 @@
 //! How every call runs: in a transaction of its own or a savepoint of the host's, and once more when the legacy
 //! columns have vanished under it.
 
+use std::time::Instant;
+
 use super::ProjectRepository;
 use super::error::RepositoryError;
 use super::facts::{Facts, Sides};
 use super::write_mode::WriteMode;
-use crate::db::dialect::frozen_isolation;
+use crate::db::dialect::{self, frozen_isolation};
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, DbError, Failed, in_transaction, write_transaction_phased};
+use crate::db::{AnyConnection, Backend, DbError, Failed, in_transaction, write_transaction_phased};
 use crate::models::ProjectId;
 
 /// How often a call is tried: each further try needs a schema that has changed since the last one, so two changes
@@ -111,12 +113,12 @@ impl ProjectRepository {
     ) -> Result<T, RepositoryError> {
         let mut tries = 1;
         loop {
-            let error = match work(connection, &view) {
+            let (error, stale) = match work(connection, &view) {
                 Ok(value) => return Ok(value),
                 Err(Stop::Final(error)) => return Err(error),
                 Err(Stop::Failed(error)) if !self.may_look_again(&error) => return Err(error),
-                Err(Stop::Failed(error)) => error,
-                Err(Stop::Stale) => self.restless(),
+                Err(Stop::Failed(error)) => (error, false),
+                Err(Stop::Stale) => (self.restless(), true),
             };
             let fresh = match self.look(connection) {
                 Ok(fresh) => fresh,
@@ -124,7 +126,8 @@ impl ProjectRepository {
                 Err(RepositoryError::Database(_)) => return Err(error),
                 Err(not_ready) => return Err(not_ready),
             };
-            if fresh.facts == view.facts || tries == TRIES {
+            // What a stale try has seen may have passed before this look: then the first view is right again.
+            if tries == TRIES || !stale && fresh.facts == view.facts {
                 return Err(error);
             }
             view = fresh;
@@ -158,13 +161,31 @@ impl ProjectRepository {
             return Ok(());
         }
         let (facts, due) = self.facts.last();
-        let facts = if due { self.look(connection)?.facts } else { facts };
-        if facts == view.facts { Ok(()) } else { Err(Stop::Stale) }
+        // In a host's transaction the view may be of a look that was not for all.
+        let holds = facts == view.facts && !due || self.look_for_all(connection)?.facts == view.facts;
+        if holds { Ok(()) } else { Err(Stop::Stale) }
     }
 
+    /// Looks before or between the tries of a call. In a host's transaction that reads an old snapshot (PostgreSQL from
+    /// REPEATABLE READ on, SQLite if it has not written) it finds what was there then. That is right for this call, and not
+    /// for the clones in other transactions.
     fn look(&self, connection: &mut AnyConnection) -> Result<View, RepositoryError> {
+        let doing = "looking at the schema";
+        let old = in_transaction(connection).doing(doing)?
+            && (dialect::backend(connection) == Backend::Sqlite
+                || frozen_isolation(connection).doing(doing)?.is_some());
+        if !old {
+            return self.look_for_all(connection);
+        }
         let facts = Facts::look(connection, self.mode)?;
-        self.facts.set(facts);
+        Ok(View { facts, sides: facts.sides(self.mode) })
+    }
+
+    /// Looks where nothing is old, and lets the clones know.
+    fn look_for_all(&self, connection: &mut AnyConnection) -> Result<View, RepositoryError> {
+        let asked_at = Instant::now();
+        let facts = Facts::look(connection, self.mode)?;
+        self.facts.set(facts, asked_at);
         Ok(View { facts, sides: facts.sides(self.mode) })
     }
 

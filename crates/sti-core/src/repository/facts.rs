@@ -215,8 +215,9 @@ impl SharedFacts {
         (facts, facts.drop_open && looked_at.elapsed() >= self.look_again_after)
     }
 
-    pub(super) fn set(&self, facts: Facts) {
-        *self.lock() = (facts, Instant::now());
+    /// `asked_at`: when the look began. What has changed since is not in it.
+    pub(super) fn set(&self, facts: Facts, asked_at: Instant) {
+        *self.lock() = (facts, asked_at);
     }
 
     /// The value is a plain copy: a thread that panicked while it held the lock left it whole.
@@ -239,8 +240,8 @@ mod tests {
         let long_ago = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
         shared.lock().1 = long_ago;
         assert!(shared.last().1);
-        shared.set(AFTER_THE_DROP);
-        assert!(!shared.last().1, "a look counts from when it was taken");
+        shared.set(AFTER_THE_DROP, Instant::now());
+        assert!(!shared.last().1, "a look counts from when it began");
         *shared.lock() = (Facts { legacy: true, drop_open: false, ..AFTER_THE_DROP }, long_ago);
         assert!(!shared.last().1);
     }

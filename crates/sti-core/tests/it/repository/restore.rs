@@ -9,8 +9,8 @@ use sti_core::test_support::TestDatabase;
 use sti_core::{WriteMode, both_backends};
 
 use super::rig::{
-    add_columns, another, details_of, drop_legacy, finish_restore, id, insert, insert_row, legacy, migrate,
-    new_school, open, owner, publish, row, teacher, texts, values,
+    add_columns, another, begin, commit, details_of, drop_legacy, finish_restore, id, insert, insert_row,
+    legacy, migrate, new_school, open, owner, publish, row, teacher, texts, values,
 };
 
 both_backends! {
@@ -21,6 +21,7 @@ both_backends! {
     dual_mode_reads_the_legacy_columns_again_when_they_are_filled,
     drop_restore_and_drop_again,
     a_call_that_waits_for_long_notices_the_columns_all_the_same,
+    what_a_host_sees_in_an_old_snapshot_is_for_its_call_alone,
 }
 
 /// No look at the catalogue falls due.
@@ -174,5 +175,32 @@ fn a_call_that_waits_for_long_notices_the_columns_all_the_same(database: &TestDa
         let noticed = values(&[None, None, Some("new"), None, None]);
         assert_eq!(legacy(database, id(number)), noticed, "{mode}: no trigger is there to bring it over");
         finish_restore(database);
+    }
+}
+
+/// A host that pages through all projects in one snapshot, from before the restore: the columns are gone there, and nowhere
+/// else.
+fn what_a_host_sees_in_an_old_snapshot_is_for_its_call_alone(database: &TestDatabase) {
+    three_schools(database);
+    if database.path().is_some() {
+        // Where a reader does not stand in the way of a writer.
+        database.execute("PRAGMA journal_mode = WAL");
+    }
+    for (number, mode) in (1..).zip(BOTH) {
+        let (mut service, repository) = open(database, mode);
+        let repository = repository.looking_again_after(FAR);
+        drop_legacy(database);
+        let mut host = owner(database);
+        begin(&mut host);
+        let level = database.either("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; ", "");
+        host.batch_execute(&format!("{level}SELECT count(*) FROM sti_drop_event")).unwrap();
+        add_columns(database);
+        finish_restore(database);
+        assert_eq!(details_of(&repository.get(&mut host, id(number)).unwrap()), ["a", "b", "c"], "{mode}");
+        repository.update(&mut service, id(number), &teacher("new")).unwrap();
+        let both = values(&[Some("a"), Some("b"), Some("new"), None, None]);
+        assert_eq!(legacy(database, id(number)), both, "{mode}: both sides are written");
+        assert_eq!(row(database, Kind::School, id(number)), Some(texts(&["a", "b", "new"])), "{mode}");
+        commit(&mut host).unwrap();
     }
 }
