@@ -4,9 +4,11 @@
 use std::time::{Duration, Instant};
 
 use super::Work;
+use crate::backfill::StopSignal;
 use crate::contract::attempt::{Made, Stop, drop_columns};
 use crate::contract::change_log::take::{self, Entries};
 use crate::contract::change_log::triggers;
+use crate::contract::error::ContractError;
 use crate::contract::event::{self, Recorded};
 use crate::contract::locks::AsDbError as _;
 use crate::contract::look::{Look, Place, look};
@@ -62,13 +64,28 @@ pub(super) fn attempt(
         Ok(made) => Ok(Made { held, ..made }),
         Err(Failed::Body(Stop::Rehearsed(made))) => Err(Failed::Body(Stop::Rehearsed(Made { held, ..made }))),
         // A statement that ran for longer than the locks may be held.
-        Err(Failed::Body(Stop::Failed(error)))
-            if error.as_db_error().map(DbError::fault) == Some(Fault::StatementTimeout) =>
-        {
+        Err(Failed::Body(Stop::Failed(error))) if ran_too_long(&error, job, held) => {
             Err(Failed::Body(too_long(job, held)))
         }
         other => other,
     }
+}
+
+/// A timeout that fires just as its statement ends hits the next one, and the server then says that a user has asked for
+/// it. So a cancellation counts too, once the time of a statement is over and nobody has asked.
+fn ran_too_long(error: &ContractError, job: &Job<'_>, held: Duration) -> bool {
+    let options = job.work.options;
+    let asked = options.stop().is_some_and(StopSignal::is_set);
+    match error.as_db_error().map(DbError::fault) {
+        Some(Fault::StatementTimeout) => true,
+        Some(Fault::Cancelled) => !asked && held >= longest_statement(options.max_lock),
+        _ => false,
+    }
+}
+
+/// No statement under the locks runs for longer.
+fn longest_statement(allowed: Duration) -> Duration {
+    (allowed / 2).max(Duration::from_millis(1))
 }
 
 fn under_locks(
@@ -177,7 +194,7 @@ impl Time<'_> {
         if left.is_zero() {
             return Err(too_long(self.job, held));
         }
-        let statement = left.min((allowed / 2).max(Duration::from_millis(1)));
+        let statement = left.min(longest_statement(allowed));
         let limited = dialect::limit_locked(connection, statement, left.max(STANDSTILL));
         Ok(limited.doing("limiting the time under the locks")?)
     }
