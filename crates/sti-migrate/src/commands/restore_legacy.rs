@@ -37,7 +37,7 @@ What each ending means here:
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXIT_CODES}\n\n{AFTER_HELP}"))]
 pub(crate) struct Options {
-    /// Take the triggers away, once the drop is restored. Waits until 6 s have passed since the columns came back, so
+    /// Take the triggers away, once the drop is restored. Waits until 6 s have passed since then, so
     /// that every service that uses sti-core has noticed them. A writer that writes subtype rows only is left behind
     /// from then on.
     #[arg(long, conflicts_with = "chunk")]

@@ -19,7 +19,7 @@ use crate::db::{AnyConnection, ConnectError, DbError, dialect};
 pub struct FinishOptions {
     /// How it tries for its locks.
     pub locks: Attempts,
-    /// How long ago the columns must have come back; the rest of that time is waited for. Services look for them
+    /// How long ago the drop must have been recorded as restored; the rest of that time is waited for. Services look for them
     /// every 5 s.
     pub noticed_after: Duration,
     /// How long it must be since the triggers last had something to level, after all services should have noticed.
@@ -174,10 +174,11 @@ fn still_needed(
     }))
 }
 
-/// Waits until services have had the time to notice the columns.
+/// Waits until services have had the time to notice the columns. It counts from the end of the restore: the moment that
+/// is on record for the columns is one before their COMMIT, which may have waited for a standby.
 fn wait(connection: &mut AnyConnection, state: &State, noticed_after: Duration) -> Result<(), DbError> {
-    let Some(began) = state.came_back_at() else { return Ok(()) };
-    let since = dialect::clock(connection).doing("asking for the time")?.0.signed_duration_since(began.0);
+    let Some(restored) = state.events.last().and_then(|event| event.restored_at) else { return Ok(()) };
+    let since = dialect::clock(connection).doing("asking for the time")?.0.signed_duration_since(restored.0);
     let since = since.to_std().unwrap_or_default();
     std::thread::sleep(noticed_after.saturating_sub(since));
     Ok(())

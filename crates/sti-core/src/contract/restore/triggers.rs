@@ -6,6 +6,11 @@
 //! before it is compared: without the lock a statement passes over a row that looks level in its snapshot while a
 //! refill has already, without having committed, put an older value there.
 //!
+//! An update levels the columns of the fields that it changes, and no others: what stands apart beside them was written by
+//! another hand, or came back from the archive beside an empty field, and somebody has yet to decide. For the same reason
+//! a row that is made with an empty field does not empty a column that came back from the archive: whoever makes it for
+//! a project that had no such row at the drop cannot have seen that value.
+//!
 //! A legacy NULL and a subtype row's `''` are level, so an untouched NULL stays NULL. When a subtype row goes, its
 //! kind's legacy columns become NULL as far as they hold what the row held: a value that no row holds is not touched.
 //!
@@ -34,6 +39,10 @@ const SQLITE_EVENTS: [&str; 3] = ["insert", "update", "delete"];
 
 /// Where the triggers leave the time: a sequence of microseconds since 1970 on PostgreSQL, a table on SQLite.
 const LEVELLED: &str = "sti_restore_levelled";
+
+/// The drops on record, and what they have archived.
+const EVENT: &str = "sti_drop_event";
+const ARCHIVE: &str = "sti_legacy_archive";
 
 /// How many of the triggers are there, and fire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,12 +165,19 @@ pub(in crate::contract) fn last_levelled(
 struct Places {
     parent: catalog::Place,
     tables: [catalog::Place; 2],
+    event: catalog::Place,
+    archive: catalog::Place,
 }
 
 impl Places {
     fn find(connection: &mut AnyConnection) -> Result<Self, DbError> {
         let [school, self_study] = Kind::ALL.map(|kind| catalog::place(connection, kind.table()));
-        Ok(Self { parent: catalog::place(connection, PARENT)?, tables: [school?, self_study?] })
+        Ok(Self {
+            parent: catalog::place(connection, PARENT)?,
+            tables: [school?, self_study?],
+            event: catalog::place(connection, EVENT)?,
+            archive: catalog::place(connection, ARCHIVE)?,
+        })
     }
 
     fn table(&self, kind: Kind) -> &str {
@@ -199,9 +215,16 @@ impl Places {
                 format!("p.{c} {exact} = OLD.{c} {exact}"),
             )
         });
+        let (event, archive) = (&self.event.name, &self.archive.name);
         let (levelled, differs) = sets(kind, |c| {
             let differs = differs_sql("p", "NEW", c, exact);
-            (format!("CASE WHEN {differs} THEN NEW.{c} ELSE p.{c} END"), differs)
+            let kept = kept_sql(kind, c, exact, [event, archive], "p");
+            // In an INSERT there is no OLD, and all of it is NULL.
+            let level = format!(
+                "({differs} AND CASE WHEN OLD.project_id = NEW.project_id \
+                   THEN OLD.{c} {exact} <> NEW.{c} {exact} ELSE NOT {kept} END)"
+            );
+            (format!("CASE WHEN {level} THEN NEW.{c} ELSE p.{c} END"), level)
         });
         format!(
             "CREATE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER \
@@ -252,6 +275,16 @@ fn sets(kind: Kind, column: impl Fn(&str) -> (String, String)) -> (String, Strin
     (sets.join(", "), conditions.join(" OR "))
 }
 
+/// SQL: true where a row that is made has an empty field beside a value that came back from the archive of a drop at
+/// which the project had no such row. Until the restore is finished.
+fn kept_sql(kind: Kind, column: &str, exact: &str, [event, archive]: [&str; 2], parent: &str) -> String {
+    format!(
+        "(NEW.{column} {exact} = '' AND EXISTS (SELECT 1 FROM {archive} a JOIN {event} e ON e.id = a.event_id \
+           WHERE a.project_id = NEW.project_id AND e.finished_at IS NULL AND NOT a.has_{kind} \
+             AND a.{column} {exact} = {parent}.{column} {exact}))"
+    )
+}
+
 fn sqlite_name(kind: Kind, event: &str) -> String {
     format!("{PREFIX}{kind}_{event}")
 }
@@ -265,7 +298,15 @@ fn sqlite(kind: Kind, event: &str) -> String {
     });
     let (levelled, differs) = sets(kind, |c| {
         let differs = differs_sql(PARENT, "NEW", c, exact);
-        (format!("CASE WHEN {differs} THEN NEW.{c} ELSE {c} END"), differs)
+        let kept = kept_sql(kind, c, exact, [EVENT, ARCHIVE], PARENT);
+        let level = match event {
+            "insert" => format!("({differs} AND NOT {kept})"),
+            _ => format!(
+                "({differs} AND CASE WHEN OLD.project_id = NEW.project_id \
+                   THEN OLD.{c} {exact} <> NEW.{c} {exact} ELSE NOT {kept} END)"
+            ),
+        };
+        (format!("CASE WHEN {level} THEN NEW.{c} ELSE {c} END"), level)
     });
     let empty = format!("UPDATE {PARENT} SET {emptied} WHERE id = OLD.project_id AND ({holds})");
     let now = Backend::Sqlite.now();
@@ -291,7 +332,12 @@ mod tests {
 
     fn places() -> Places {
         let place = |table: &str| catalog::Place { schema: "public".into(), name: format!("public.{table}") };
-        Places { parent: place(PARENT), tables: Kind::ALL.map(|kind| place(kind.table())) }
+        Places {
+            parent: place(PARENT),
+            tables: Kind::ALL.map(|kind| place(kind.table())),
+            event: place(EVENT),
+            archive: place(ARCHIVE),
+        }
     }
 
     #[test]

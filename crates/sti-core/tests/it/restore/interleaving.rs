@@ -38,6 +38,10 @@ struct Writer {
 
 const ALL: [TakenOut; 2] = [TakenOut::Engine(Sabotage::Lock), TakenOut::Engine(Sabotage::SecondLook)];
 
+/// Of a change of fields: the trigger levels these alone, and what the chunk writes into the others is the same before and
+/// after. What the second look is for, a change of type shows.
+const LOCK: [TakenOut; 1] = [TakenOut::Engine(Sabotage::Lock)];
+
 fn sql(connection: &mut AnyConnection, sql: &str) {
     connection.batch_execute(&sql.replace("{1}", &id(1).hex())).unwrap();
 }
@@ -53,7 +57,7 @@ fn sql_on_the_row_alone() {
     hold(&Writer {
         work: |c| sql(c, "UPDATE projects_schoolproject SET course_name = 'new' WHERE project_id = '{1}'"),
         is_there: |database| both_sides_are(database, ["new", "P1", "Curie"]),
-        needs: &ALL,
+        needs: &LOCK,
     });
 }
 
@@ -87,7 +91,7 @@ fn a_service_without_legacy_columns() {
             );
         },
         is_there: |database| both_sides_are(database, ["Physics", "P1", "new"]),
-        needs: &ALL,
+        needs: &LOCK,
     });
 }
 
@@ -158,7 +162,7 @@ macro_rules! in_both_modes {
 }
 
 in_both_modes! {
-    a_repository_that_updates: update, &ALL,
+    a_repository_that_updates: update, &LOCK,
         |database| both_sides_are(database, ["Physics", "P1", "new"]);
     a_repository_that_changes_the_type: change_type, &ALL, is_self_study;
     a_repository_that_changes_the_type_twice: there_and_back, &ALL, |database| {

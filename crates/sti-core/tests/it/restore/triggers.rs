@@ -22,6 +22,8 @@ both_backends! {
     a_row_that_moves_to_another_project,
     without_them_nothing_is_written,
     a_writer_of_rows_alone_leaves_a_trace,
+    an_update_levels_what_it_changes_and_no_more,
+    a_new_row_with_an_empty_field_takes_no_archived_value_away,
 }
 
 /// Three school projects, dropped and restored; the triggers are there.
@@ -175,4 +177,32 @@ fn the_functions_trust_no_search_path_and_nobody() {
         "SET search_path = front, public; UPDATE public.projects_schoolproject SET teacher_name = 'new'",
     );
     assert_eq!(legacy(database, id(1))[2].as_deref(), Some("new"));
+}
+
+/// What stands apart in the other columns was written by another hand, and the verification has to find it.
+fn an_update_levels_what_it_changes_and_no_more(database: &TestDatabase) {
+    with_triggers(database);
+    database.execute("UPDATE projects_project SET course_name = 'by hand' WHERE course_name = 'a'");
+    run(database, "UPDATE projects_schoolproject SET teacher_name = 'new', course_name = course_name");
+    assert_eq!(legacy(database, id(1)), values(&[Some("by hand"), None, Some("new"), None, None]));
+    run(database, "UPDATE projects_schoolproject SET course_name = 'changed' WHERE course_name = 'a'");
+    assert_eq!(legacy(database, id(1))[0].as_deref(), Some("changed"));
+}
+
+/// The stray value came back for a project that had no such row at the drop: whoever makes the row did not see it.
+fn a_new_row_with_an_empty_field_takes_no_archived_value_away(database: &TestDatabase) {
+    with_triggers(database);
+    let two = "'00000000000000000000000000000002'";
+    run(database, &format!("INSERT INTO projects_schoolproject VALUES ({two}, '', 'code', '')"));
+    let kept = values(&[Some("stray"), Some("code"), None, Some("goal"), None]);
+    assert_eq!(legacy(database, id(2)), kept, "and the field that was given is there");
+    // Whoever empties a field means it.
+    run(
+        database,
+        &format!("UPDATE projects_schoolproject SET course_name = 'stray' WHERE project_id = {two}"),
+    );
+    run(database, &format!("UPDATE projects_schoolproject SET course_name = '' WHERE project_id = {two}"));
+    assert_eq!(legacy(database, id(2))[0].as_deref(), Some(""));
+    run(database, &format!("UPDATE projects_schoolproject SET course_name = 'own' WHERE project_id = {two}"));
+    assert_eq!(legacy(database, id(2))[0].as_deref(), Some("own"));
 }

@@ -92,7 +92,7 @@ pub(super) fn run(
     };
     session.transaction(work, |connection, chunk| match chunk {
         Some(chunk) => became(connection, job, chunk.through),
-        None => Ok(Became::Done),
+        None => became(connection, job, ProjectId::MAX),
     })
 }
 
