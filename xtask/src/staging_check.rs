@@ -82,12 +82,12 @@ pub(crate) fn run(options: &Options) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let planted = options.plant.as_deref().map(Planted::of).transpose()?;
-    let tools = options.binaries.clone().map_or_else(Tools::build, Tools::in_folder)?;
     let folder = options.report.clone().unwrap_or_else(|| workspace().join("target/staging-check"));
     let folder = path::absolute(folder).map_err(Failure::during("find the folder of the report"))?;
     fs::create_dir_all(&folder).map_err(Failure::during(format!("make {}", folder.display())))?;
     // Whoever looks meanwhile, or after a walk that could not be made, finds no verdict of an earlier one.
     report::begin(&folder)?;
+    let tools = options.binaries.clone().map_or_else(Tools::build, Tools::in_folder)?;
     let place = Place::of(options, &folder)?;
     let environment = Environment::look(place.database(), &tools)?;
     println!("cargo xtask staging-check: {}", environment.database);

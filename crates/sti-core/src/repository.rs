@@ -22,6 +22,7 @@ mod update;
 mod write_mode;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use change::{
     DetailsPatch, NewDetails, NewProject, ProjectPatch, SchoolPatch, SelfStudyPatch, TypeChange,
@@ -106,8 +107,9 @@ impl ProjectRepository {
     /// or subtype mode without the subtype tables or `sti_drop_event`; some legacy columns missing, or all of them
     /// without a record of the drop; legacy mode while a drop is not recorded as restored. Or whatever the database says.
     pub fn open(connection: &mut AnyConnection, mode: WriteMode) -> Result<Self, RepositoryError> {
+        let asked_at = (!call::reads_old_snapshot(connection)?).then(Instant::now);
         let facts = Facts::look(connection, mode)?;
-        Ok(Self { mode, facts: Arc::new(SharedFacts::new(facts)) })
+        Ok(Self { mode, facts: Arc::new(SharedFacts::new(facts, asked_at)) })
     }
 
     /// The mode that it was opened with.

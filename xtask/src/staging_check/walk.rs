@@ -36,6 +36,8 @@ pub(super) struct Memory {
     pub(super) totals: Option<super::ledger::Totals>,
     /// Whether the backfill was killed on its way.
     pub(super) killed: bool,
+    /// Whether it had come to its end before it could be killed.
+    pub(super) too_fast: bool,
     /// Runs in the ledger before the backfill.
     pub(super) runs_before: i64,
     /// Subtype rows before the backfill.

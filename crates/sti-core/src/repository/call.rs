@@ -150,7 +150,16 @@ impl ProjectRepository {
     /// What the shared facts say, after a look at the catalogue if one is due.
     fn view(&self, connection: &mut AnyConnection) -> Result<View, RepositoryError> {
         let (facts, due) = self.facts.last();
-        if due { self.look(connection) } else { Ok(View { facts, sides: facts.sides(self.mode) }) }
+        if !due {
+            return Ok(View { facts, sides: facts.sides(self.mode) });
+        }
+        // One that does not fit this snapshot is found out like any other, and then it is looked.
+        match self.facts.last_old() {
+            Some(facts) if reads_old_snapshot(connection)? => {
+                Ok(View { facts, sides: facts.sides(self.mode) })
+            }
+            _ => self.look(connection),
+        }
     }
 
     /// A write of the subtype row alone that had to wait for a lock may have outlasted the time in which the columns
@@ -166,18 +175,15 @@ impl ProjectRepository {
         if holds { Ok(()) } else { Err(Stop::Stale) }
     }
 
-    /// Looks before or between the tries of a call. In a host's transaction that reads an old snapshot (PostgreSQL from
-    /// REPEATABLE READ on, SQLite if it has not written) it finds what was there then. That is right for this call, and not
-    /// for the clones in other transactions.
+    /// Looks before or between the tries of a call. What it finds in an old snapshot is right for this call, and not for the
+    /// clones in other transactions.
     fn look(&self, connection: &mut AnyConnection) -> Result<View, RepositoryError> {
-        let doing = "looking at the schema";
-        let old = in_transaction(connection).doing(doing)?
-            && (dialect::backend(connection) == Backend::Sqlite
-                || frozen_isolation(connection).doing(doing)?.is_some());
-        if !old {
+        if !reads_old_snapshot(connection)? {
             return self.look_for_all(connection);
         }
+        let asked_at = Instant::now();
         let facts = Facts::look(connection, self.mode)?;
+        self.facts.set_old(facts, asked_at);
         Ok(View { facts, sides: facts.sides(self.mode) })
     }
 
@@ -205,6 +211,15 @@ impl ProjectRepository {
             None => Ok(()),
         }
     }
+}
+
+/// Whether what it reads may be as it was some time ago: in a host's transaction, on PostgreSQL from REPEATABLE READ on, on
+/// SQLite as long as it has not written.
+pub(super) fn reads_old_snapshot(connection: &mut AnyConnection) -> Result<bool, RepositoryError> {
+    let doing = "looking at the schema";
+    Ok(in_transaction(connection).doing(doing)?
+        && (dialect::backend(connection) == Backend::Sqlite
+            || frozen_isolation(connection).doing(doing)?.is_some()))
 }
 
 fn stopped(failed: Failed<Stop>) -> Stop {

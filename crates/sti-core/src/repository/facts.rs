@@ -196,17 +196,27 @@ fn drop_is_open(connection: &mut AnyConnection) -> Result<bool, DbError> {
 #[derive(Debug)]
 pub(super) struct SharedFacts {
     last: Mutex<(Facts, Instant)>,
+    /// The last facts that were found in an old snapshot of a host, for the calls in such snapshots alone.
+    old: Mutex<Option<(Facts, Instant)>>,
     look_again_after: Duration,
 }
 
 impl SharedFacts {
-    pub(super) fn new(facts: Facts) -> Self {
-        Self { last: Mutex::new((facts, Instant::now())), look_again_after: LOOK_AGAIN_AFTER }
+    /// `asked_at`: when the look began that found `facts`; `None` if it was one in an old snapshot, so that the next call
+    /// looks again.
+    pub(super) fn new(facts: Facts, asked_at: Option<Instant>) -> Self {
+        let now = Instant::now();
+        let asked_at = asked_at.or_else(|| now.checked_sub(LOOK_AGAIN_AFTER)).unwrap_or(now);
+        Self {
+            last: Mutex::new((facts, asked_at)),
+            old: Mutex::default(),
+            look_again_after: LOOK_AGAIN_AFTER,
+        }
     }
 
     #[cfg(feature = "test-support")]
     pub(super) fn looking_again_after(&self, interval: Duration) -> Self {
-        Self { last: Mutex::new(*self.lock()), look_again_after: interval }
+        Self { last: Mutex::new(*self.lock()), old: Mutex::default(), look_again_after: interval }
     }
 
     /// The last facts, and whether it is time to look again.
@@ -218,6 +228,16 @@ impl SharedFacts {
     /// `asked_at`: when the look began. What has changed since is not in it.
     pub(super) fn set(&self, facts: Facts, asked_at: Instant) {
         *self.lock() = (facts, asked_at);
+    }
+
+    /// The facts of an old snapshot, if they were found of late.
+    pub(super) fn last_old(&self) -> Option<Facts> {
+        let old = *self.old.lock().unwrap_or_else(PoisonError::into_inner);
+        old.filter(|(_, asked_at)| asked_at.elapsed() < self.look_again_after).map(|(facts, _)| facts)
+    }
+
+    pub(super) fn set_old(&self, facts: Facts, asked_at: Instant) {
+        *self.old.lock().unwrap_or_else(PoisonError::into_inner) = Some((facts, asked_at));
     }
 
     /// The value is a plain copy: a thread that panicked while it held the lock left it whole.
@@ -235,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_look_falls_due_within_five_seconds_of_the_last_one_and_only_after_a_drop() {
-        let shared = SharedFacts::new(AFTER_THE_DROP);
+        let shared = SharedFacts::new(AFTER_THE_DROP, Some(Instant::now()));
         assert!(!shared.last().1);
         let long_ago = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
         shared.lock().1 = long_ago;
@@ -244,6 +264,18 @@ mod tests {
         assert!(!shared.last().1, "a look counts from when it began");
         *shared.lock() = (Facts { legacy: true, drop_open: false, ..AFTER_THE_DROP }, long_ago);
         assert!(!shared.last().1);
+        assert!(SharedFacts::new(AFTER_THE_DROP, None).last().1, "found in an old snapshot");
+    }
+
+    #[test]
+    fn the_facts_of_an_old_snapshot_are_apart_and_age_too() {
+        let shared = SharedFacts::new(AFTER_THE_DROP, Some(Instant::now()));
+        assert_eq!(shared.last_old(), None);
+        let back = Facts { legacy: true, ..AFTER_THE_DROP };
+        shared.set_old(back, Instant::now());
+        assert_eq!((shared.last_old(), shared.last().0), (Some(back), AFTER_THE_DROP));
+        shared.set_old(back, Instant::now().checked_sub(Duration::from_secs(5)).unwrap());
+        assert_eq!(shared.last_old(), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(in crate::staging_check) fn resume(walk: &mut Walk, row: &mut Row) -> Result
     };
     let legacy = legacy_values(walk.database(), "1 = 1")?;
     // One that could not be killed has done all of it: another run would find nothing to do.
-    let ran = match walk.memory.killed || !walk.place.is_real() {
+    let ran = match !(walk.memory.too_fast && walk.place.is_real()) {
         true => Some(walk.run(row, &format!("{} --format json", kill::command(walk)?))?),
         false => None,
     };

@@ -51,6 +51,7 @@ pub(in crate::staging_check) fn kill(walk: &mut Walk, row: &mut Row) -> Result<(
     };
     row.commands.push(ran);
     if status.code() == Some(0) || status.code() == Some(1) {
+        walk.memory.too_fast = true;
         return Err(walk.nothing_to_do("the backfill was done before it could be killed"));
     }
     walk.memory.killed = true;

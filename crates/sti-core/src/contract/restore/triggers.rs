@@ -276,11 +276,12 @@ fn sets(kind: Kind, column: impl Fn(&str) -> (String, String)) -> (String, Strin
 }
 
 /// SQL: true where a row that is made has an empty field beside a value that came back from the archive of a drop at
-/// which the project had no such row. Until the restore is finished.
+/// which the project had no such row. Until the drop is recorded as restored: from then on no verification would tell of
+/// it, and the two sides are what counts.
 fn kept_sql(kind: Kind, column: &str, exact: &str, [event, archive]: [&str; 2], parent: &str) -> String {
     format!(
         "(NEW.{column} {exact} = '' AND EXISTS (SELECT 1 FROM {archive} a JOIN {event} e ON e.id = a.event_id \
-           WHERE a.project_id = NEW.project_id AND e.finished_at IS NULL AND NOT a.has_{kind} \
+           WHERE a.project_id = NEW.project_id AND e.restored_at IS NULL AND NOT a.has_{kind} \
              AND a.{column} {exact} = {parent}.{column} {exact}))"
     )
 }
