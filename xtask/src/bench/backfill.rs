@@ -61,6 +61,9 @@ fn measure(options: &Options, name: &str, backend: Backend) -> Result<bool, Fail
     let workers: &[u32] = if backend == Backend::Postgres { &[1, 2, 4] } else { &[1] };
 
     let mut contenders = vec![Contender::Raw];
+    if backend == Backend::Sqlite {
+        contenders.push(Contender::RawWithCache);
+    }
     contenders.extend(workers.iter().map(|&workers| Contender::Backfill { workers }));
     contenders.extend([Contender::DryRun, Contender::RowByRow]);
     let mut series = in_turns(options, &full, &contenders)?;
