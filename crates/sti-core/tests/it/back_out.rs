@@ -15,6 +15,7 @@ use sti_core::test_support::postgres::{Cut, CuttingProxy};
 use sti_core::test_support::{RowSetDigest, Session, TestDatabase};
 use sti_core::verify::VerifyError;
 
+use crate::backfill::rig::stop_behind_a_chunk;
 use crate::repository::rig::{LEGACY, add_pointers, id, insert, insert_row, migrate, owner, row, texts};
 use crate::restore::rig::{drop_by_hand, finished, restored};
 
@@ -269,12 +270,7 @@ fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
     let mut options = BackOutOptions { confirm: planned(database).digest, ..BackOutOptions::default() };
     let stop = options.stop.clone();
     let mut told = Vec::new();
-    let stopped = execute(&mut || Ok(owner(database)), &options, &mut |event| {
-        told.push(format!("{event:?}"));
-        if matches!(event, ChunkEvent::Committed { .. }) {
-            stop.stop();
-        }
-    });
+    let stopped = execute(&mut || Ok(owner(database)), &options, &mut stop_behind_a_chunk(&stop, &mut told));
     let BackOut::Stopped(done) = stopped.unwrap() else { panic!("not stopped") };
     assert_eq!(told, ["Begun { of: 1502 }", "Committed { done: 1000 }"]);
     assert_eq!(done.deleted, PerKind { school: 1000, self_study: 0 });

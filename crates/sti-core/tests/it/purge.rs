@@ -1,6 +1,5 @@
 //! Purging an archive: never the only copy.
 
-use sti_core::ChunkEvent;
 use sti_core::backfill::StopSignal;
 use sti_core::both_backends;
 use sti_core::contract::purge::{Purge, PurgeError, PurgeOptions, PurgePlan, PurgeRefusal};
@@ -10,6 +9,7 @@ use sti_core::models::Kind::School;
 use sti_core::test_support::TestDatabase;
 use sti_core::test_support::postgres::{Cut, CuttingProxy};
 
+use crate::backfill::rig::stop_behind_a_chunk;
 use crate::repository::rig::{drop_columns, insert, insert_row, migrate, owner};
 use crate::restore::rig::{drop_by_hand, finished, legacy_digest, restored};
 
@@ -168,12 +168,7 @@ fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
     let mut options = of_first(&planned(database).digest);
     let stop = options.stop.clone();
     let mut told = Vec::new();
-    let stopped = execute(&mut || Ok(owner(database)), &options, &mut |event| {
-        told.push(format!("{event:?}"));
-        if matches!(event, ChunkEvent::Committed { .. }) {
-            stop.stop();
-        }
-    });
+    let stopped = execute(&mut || Ok(owner(database)), &options, &mut stop_behind_a_chunk(&stop, &mut told));
     let Purge::Stopped { plan, deleted } = stopped.unwrap() else { panic!("not stopped") };
     assert_eq!((plan.rows, deleted), (10_503, 10_000));
     assert_eq!(told, ["Begun { of: 10503 }", "Committed { done: 10000 }"]);
@@ -188,11 +183,8 @@ fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
     let Purge::Stopped { deleted: 0, .. } = done else { panic!("not stopped: {done:?}") };
     options.stop = StopSignal::default();
     let stop = options.stop.clone();
-    let done = execute(&mut || Ok(owner(database)), &options, &mut |event| {
-        if matches!(event, ChunkEvent::Committed { .. }) {
-            stop.stop();
-        }
-    });
+    let done =
+        execute(&mut || Ok(owner(database)), &options, &mut stop_behind_a_chunk(&stop, &mut Vec::new()));
     let Purge::Done { deleted, .. } = done.unwrap() else { panic!("not done") };
     assert_eq!((deleted, database.count("sti_legacy_archive")), (503, 0));
     assert_eq!(legacy_digest(database), before);

@@ -3,10 +3,11 @@
 mod chunk;
 mod sql;
 
+use crate::chunks::passes;
 use crate::contract::event::DropEvent;
 use crate::contract::session::{self, Session, Steps as _};
 use crate::db::dialect::{self, Limits};
-use crate::db::error::{Doing as _, Fault};
+use crate::db::error::Doing as _;
 use crate::db::retry;
 
 use super::error::RestoreError;
@@ -105,8 +106,7 @@ fn retried(
             }
             Err(session::Undone::Lost(error)) => (error, true),
         };
-        let passes = matches!(error.fault(), Fault::Transient | Fault::LockTimeout | Fault::StatementTimeout);
-        if !(passes || lost) || retried >= retry::RETRIES {
+        if !(passes(&error) || lost) || retried >= retry::RETRIES {
             return Err(RestoreError::Stopped { done: Box::new(*done), source: error });
         }
         retried += 1;

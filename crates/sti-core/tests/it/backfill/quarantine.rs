@@ -1,6 +1,5 @@
 //! Rows that the database refuses: found, put into quarantine, counted, and tried again.
 
-use sti_core::ChunkEvent;
 use sti_core::backfill::{
     Ending, ErrorRate, Owner, PerKind, Quarantine, Retried, Scope, StopSignal, Totals, quarantine, retry,
 };
@@ -8,7 +7,9 @@ use sti_core::models::ProjectId;
 use sti_core::observe::{Event, Observer as _};
 use sti_core::test_support::{TestDatabase, check_ledger};
 
-use super::rig::{Recorder, config, id, insert_project, migrate, open, run, run_observed};
+use super::rig::{
+    Recorder, config, id, insert_project, migrate, open, run, run_observed, stop_behind_a_chunk,
+};
 
 sti_core::both_backends! {
     a_poison_row_is_found_and_the_others_are_made,
@@ -149,21 +150,13 @@ fn a_retry_that_is_stopped_is_gone_on_with(database: &TestDatabase) {
     run(database, &config).unwrap();
     allow_poison(database);
     let (owner, stop, mut told) = (Owner::this_process("test"), StopSignal::default(), Vec::new());
-    let stopped = retry(&mut open(database), &owner, None, &stop, &mut |event| {
-        told.push(format!("{event:?}"));
-        if matches!(event, ChunkEvent::Committed { .. }) {
-            stop.stop();
-        }
-    });
+    let stopped = retry(&mut open(database), &owner, None, &stop, &mut stop_behind_a_chunk(&stop, &mut told));
     assert_eq!(stopped.unwrap(), Retried { totals: totals(200, 200, 0), gone: 0, stopped: true });
     assert_eq!(told, ["Begun { of: 250 }", "Committed { done: 200 }"]);
     // Asked when the last one has been tried: there is nothing to be stopped.
     let stop = StopSignal::default();
-    let rest = retry(&mut open(database), &owner, None, &stop, &mut |event| {
-        if matches!(event, ChunkEvent::Committed { .. }) {
-            stop.stop();
-        }
-    });
+    let rest =
+        retry(&mut open(database), &owner, None, &stop, &mut stop_behind_a_chunk(&stop, &mut Vec::new()));
     assert_eq!(rest.unwrap(), Retried { totals: totals(50, 50, 0), gone: 0, stopped: false });
     assert_eq!((found(database).total(), database.count("projects_schoolproject")), (0, 250));
     check_ledger(database);

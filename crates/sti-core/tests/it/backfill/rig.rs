@@ -2,7 +2,10 @@
 
 use std::sync::Mutex;
 
-use sti_core::backfill::{Backfill, BackfillConfig, BackfillError, ChunkSize, Owner, Scope, Sizing};
+use sti_core::ChunkEvent;
+use sti_core::backfill::{
+    Backfill, BackfillConfig, BackfillError, ChunkSize, Owner, Scope, Sizing, StopSignal,
+};
 use sti_core::db::{Access, AnyConnection, DatabaseUrl, connect};
 use sti_core::observe::{Event, Observer};
 use sti_core::test_support::TestDatabase;
@@ -30,6 +33,16 @@ pub(crate) fn run_observed(
 ) -> Result<Backfill, BackfillError> {
     let url = DatabaseUrl::parse(database.url()).unwrap();
     Backfill::run(&|| connect(&url, Access::Write, "test backfill"), config, observer)
+}
+
+/// Asks for a stop behind the first chunk that was committed, and keeps what was told.
+pub(crate) fn stop_behind_a_chunk(stop: &StopSignal, told: &mut Vec<String>) -> impl FnMut(&ChunkEvent) {
+    |event| {
+        told.push(format!("{event:?}"));
+        if matches!(event, ChunkEvent::Committed { .. }) {
+            stop.stop();
+        }
+    }
 }
 
 /// Keeps every event.

@@ -1,7 +1,6 @@
 //! What a repair does to each class, in each direction.
 
 use serde_json::json;
-use sti_core::ChunkEvent;
 use sti_core::both_backends;
 use sti_core::db::Access;
 use sti_core::models::Kind::{School, SelfStudy};
@@ -10,6 +9,7 @@ use sti_core::verify::Class;
 use sti_core::verify::repair::{Change, Direction, Execution, RepairOptions, execute};
 
 use super::{changes, legacy_of, log, planned, repaired, row_of};
+use crate::backfill::rig::stop_behind_a_chunk;
 use crate::verify::rig::{
     SCHOOL, SCHOOL_ROW, SELF_STUDY, SELF_STUDY_ROW, draft, found, id, migrate, open, orphan, project, row,
     verified,
@@ -181,12 +181,8 @@ fn stopped_behind_a_chunk_it_goes_on_with_a_new_plan(database: &TestDatabase) {
     let options = RepairOptions::new(Direction::Legacy, planned(database, Direction::Legacy).digest);
     let stop = options.stop.clone();
     let mut told = Vec::new();
-    let stopped = execute(&mut open(database, Access::Write), &options, &mut |event| {
-        told.push(format!("{event:?}"));
-        if matches!(event, ChunkEvent::Committed { .. }) {
-            stop.stop();
-        }
-    });
+    let stopped =
+        execute(&mut open(database, Access::Write), &options, &mut stop_behind_a_chunk(&stop, &mut told));
     let Execution::Stopped(repair) = stopped.unwrap() else { panic!("not stopped") };
     assert_eq!(told, ["Begun { of: 2500 }", "Committed { done: 1000 }"]);
     assert_eq!((repair.changed.total(), repair.chunks, repair.settled), (1_000, 1, 0));
