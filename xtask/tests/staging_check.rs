@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
+use sti_core::test_support::TestDatabase;
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
@@ -143,8 +144,10 @@ const DEFECTS: [(&str, &str); 32] = [
 ];
 
 /// What is wrong with a walk that has a defect planted; nothing if its own row fails and no other one.
-fn complaint((defect, step): (&str, &str)) -> Option<String> {
-    let (output, report) = walk(&["--plant", defect]);
+fn complaint((defect, step): (&str, &str), scratch: Option<&TestDatabase>) -> Option<String> {
+    let place = scratch.map(|scratch| ["--scratch-url", scratch.url()]);
+    let arguments = [["--plant", defect]].into_iter().chain(place);
+    let (output, report) = walk(&arguments.flatten().collect::<Vec<_>>());
     let fails = output.status.code() == Some(1)
         && report["verdict"] == "fail"
         && report["planted"].as_str().is_some_and(|planted| planted.starts_with(defect))
@@ -155,8 +158,8 @@ fn complaint((defect, step): (&str, &str)) -> Option<String> {
 }
 
 /// Several at a time: most of a walk is waiting for other processes.
-#[test]
-fn each_defect_turns_its_own_row_to_fail() {
+#[track_caller]
+fn each_turns_its_own_row_to_fail(scratch: fn() -> Option<TestDatabase>) {
     tools();
     let next = AtomicUsize::new(0);
     let complaints = Mutex::new(Vec::new());
@@ -165,7 +168,7 @@ fn each_defect_turns_its_own_row_to_fail() {
             scope.spawn(|| {
                 while let Some(defect) = DEFECTS.get(next.fetch_add(1, Ordering::Relaxed)) {
                     // Not under the lock: the walks would come one after the other.
-                    let complaint = complaint(*defect);
+                    let complaint = complaint(*defect, scratch().as_ref());
                     complaints.lock().unwrap().extend(complaint);
                 }
             });
@@ -173,6 +176,20 @@ fn each_defect_turns_its_own_row_to_fail() {
     });
     let complaints = complaints.into_inner().unwrap();
     assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
+}
+
+mod each_defect_turns_its_own_row_to_fail {
+    use super::*;
+
+    #[test]
+    fn sqlite() {
+        each_turns_its_own_row_to_fail(|| None);
+    }
+
+    #[test]
+    fn postgres() {
+        each_turns_its_own_row_to_fail(|| Some(TestDatabase::postgres()));
+    }
 }
 
 #[test]

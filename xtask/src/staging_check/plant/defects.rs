@@ -67,7 +67,7 @@ pub(super) const ALL: [Defect; 32] = [
         "resume",
         "chunk-lost",
         "the resume forgets a chunk",
-        Sql(After, |_| removed("sti_backfill_chunk", "id", "number = 2")),
+        Sql(After, |database| removed(database, "sti_backfill_chunk", "id", "number = 2")),
     ),
     defect(
         "backfill",
@@ -106,8 +106,8 @@ pub(super) const ALL: [Defect; 32] = [
         "repair",
         "wrong-kind",
         "a project has a row of the wrong kind only",
-        Sql(After, |_| {
-            let kept = removed("projects_schoolproject", "project_id", UNPOINTED);
+        Sql(After, |database| {
+            let kept = removed(database, "projects_schoolproject", "project_id", UNPOINTED);
             plain(
                 &format!(
                     "{}; INSERT INTO projects_selfstudyproject SELECT project_id, 'planted', '' FROM staging_check_kept",
@@ -203,7 +203,7 @@ pub(super) const ALL: [Defect; 32] = [
         "drop",
         "archive-row-missing",
         "a project is not in the archive",
-        Sql(After, |_| removed("sti_legacy_archive", "project_id", "1 = 1")),
+        Sql(After, |database| removed(database, "sti_legacy_archive", "project_id", "1 = 1")),
     ),
     defect(
         "drop",
@@ -263,14 +263,14 @@ fn name_longer(_: &Database) -> super::sql::Planting {
     longer("projects_project", "id", "name", "1 = 1")
 }
 
-fn unpointed_school_row(_: &Database) -> super::sql::Planting {
-    removed("projects_schoolproject", "project_id", UNPOINTED)
+fn unpointed_school_row(database: &Database) -> super::sql::Planting {
+    removed(database, "projects_schoolproject", "project_id", UNPOINTED)
 }
 
-fn draft_row(_: &Database) -> super::sql::Planting {
+fn draft_row(database: &Database) -> super::sql::Planting {
     let draft = "project_id IN (SELECT id FROM projects_project WHERE project_type = 'self_study' AND is_draft \
         AND goal_description <> '' AND name NOT LIKE 'staging-check %')";
-    removed("projects_selfstudyproject", "project_id", draft)
+    removed(database, "projects_selfstudyproject", "project_id", draft)
 }
 
 /// A row that a service of ours wrote.

@@ -1,5 +1,7 @@
 //! Alterations that can be taken back.
 
+use crate::staging_check::database::Database;
+
 /// A statement, and the one that takes it back.
 pub(super) struct Planting {
     pub(super) plant: String,
@@ -24,14 +26,18 @@ pub(super) fn longer(table: &str, key: &str, column: &str, condition: &str) -> P
 }
 
 /// One row goes, and is kept aside.
-pub(super) fn removed(table: &str, key: &str, condition: &str) -> Planting {
+pub(super) fn removed(database: &Database, table: &str, key: &str, condition: &str) -> Planting {
+    // Its key may be one that PostgreSQL gives (GENERATED ALWAYS).
+    let again = database.either("OVERRIDING SYSTEM VALUE", "");
     let one = format!("(SELECT {key} FROM {table} WHERE {condition} ORDER BY {key} LIMIT 1)");
     Planting {
         plant: format!(
             "CREATE TABLE staging_check_kept AS SELECT * FROM {table} WHERE {key} = {one}; \
              DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM staging_check_kept)"
         ),
-        undo: format!("INSERT INTO {table} SELECT * FROM staging_check_kept; DROP TABLE staging_check_kept"),
+        undo: format!(
+            "INSERT INTO {table} {again} SELECT * FROM staging_check_kept; DROP TABLE staging_check_kept"
+        ),
     }
 }
 

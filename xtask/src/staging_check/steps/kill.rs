@@ -114,8 +114,9 @@ impl Hold {
         }
         while began.elapsed() < PATIENCE && !running.has_ended() {
             let held = if self.blocker.is_some() {
-                let waiting =
-                    "pg_catalog.pg_locks WHERE locktype = 'advisory' AND objid = 74716 AND NOT granted";
+                // In this database: another walk may be at the same step in another one of this server.
+                let waiting = "pg_catalog.pg_locks WHERE locktype = 'advisory' AND objid = 74716 AND NOT granted \
+                    AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())";
                 (database.count(waiting)? > 0).then_some(HELD)
             } else if probe.execute("BEGIN IMMEDIATE; ROLLBACK").is_err() {
                 Some(held_since.get_or_insert_with(Instant::now).elapsed())

@@ -107,7 +107,8 @@ fn redirected(database: &str, port: u16) -> (Upstream, String) {
     };
     let kept = pairs.iter().filter(|(key, _)| key != "host" && key != "port");
     let kept: Vec<String> = kept.map(|(key, value)| format!("&{key}={value}")).collect();
-    url.set_query(Some(&format!("host=127.0.0.1&port={port}{}", kept.concat())));
+    // A client that has TLS would ask for it first, and this wire speaks in the clear.
+    url.set_query(Some(&format!("host=127.0.0.1&port={port}&sslmode=disable{}", kept.concat())));
     (upstream, url.into())
 }
 
