@@ -265,3 +265,56 @@ fn a_draft_published_without_a_row_is_caught_up_with() {
     assert_eq!(done.totals.created, PerKind { school: 2, self_study: 0 });
     assert_eq!(wrong_rows(&database), Vec::<String>::new());
 }
+
+/// A row that was there when the chunk left it out, and is gone under its locks, is made by the next try.
+#[test]
+fn a_row_that_goes_before_the_lock_is_made_again() {
+    let database = Arc::new(TestDatabase::postgres());
+    set_up(&database, Write::Update, Writer::Service);
+    let at_step = Arc::clone(&database);
+    let tries = Arc::new(AtomicU32::new(0));
+    let tried = Arc::clone(&tries);
+    let mut config = config(10, Scope::NonDraft);
+    config.probe = Probe::new(move |step| {
+        if step == Step::Lock && tried.fetch_add(1, Ordering::SeqCst) == 0 {
+            at_step.execute(&format!("DELETE FROM projects_schoolproject WHERE project_id = '{}'", id(2)));
+        }
+    });
+    let done = run(&database, &config).unwrap();
+    assert_eq!(done.ending, Ending::Complete);
+    let [created, equal] = [(2, 0), (0, 1)].map(|(school, self_study)| PerKind { school, self_study });
+    assert_eq!(done.totals, Totals { locked: 3, created, equal, ..Totals::default() });
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+    assert_eq!(wrong_rows(&database), Vec::<String>::new());
+}
+
+/// Few rows are left out by their key, many are left to the database: what a chunk counts is the same.
+#[test]
+fn few_rows_and_many_are_counted_alike() {
+    for there in [3, 500, 501, 700] {
+        let database = TestDatabase::postgres();
+        migrate(&database);
+        database.execute(&format!(
+            "INSERT INTO projects_project (id, name, project_type, is_draft, course_name, course_code, teacher_name, \
+                created_at, updated_at, owner_id) \
+             SELECT md5(n::text)::uuid, 'p', CASE WHEN n % 7 = 0 THEN 'other' ELSE 'school' END, false, 'c', 'd', 't', \
+                now(), now(), 1 FROM generate_series(1, 1000) n; \
+             INSERT INTO projects_schoolproject SELECT id, CASE WHEN row_number() OVER (ORDER BY id) = 1 THEN 'drifted' \
+                 ELSE 'c' END, 'd', 't' FROM projects_project WHERE project_type = 'school' ORDER BY id LIMIT {there}; \
+             INSERT INTO projects_selfstudyproject SELECT id, 'wrong kind', '' FROM projects_project \
+                 WHERE project_type = 'school' ORDER BY id DESC LIMIT 2"
+        ));
+        let done = run(&database, &config(1000, Scope::NonDraft)).unwrap();
+        let school = |school| PerKind { school, self_study: 0 };
+        let expected = Totals {
+            locked: 1000,
+            created: school(858 - there),
+            equal: school(there - 1),
+            conflict: school(1),
+            unknown: 142,
+            ..Totals::default()
+        };
+        assert_eq!(done.totals, expected, "{there} rows were there");
+        assert_eq!(database.count("projects_schoolproject"), 858);
+    }
+}
