@@ -20,7 +20,7 @@ pub use connection::{Access, AnyConnection, ConnectError, MultiBackend, connect}
 pub use error::{DbError, Fault};
 pub use pool::{ConnectionManager, Pool, PooledConnection, pool};
 pub use transaction::{
-    Failed, in_transaction, lease_transaction, limited_transaction, read_snapshot, write_transaction,
-    write_transaction_phased, writing_snapshot,
+    Failed, count_snapshot, in_transaction, lease_transaction, limited_transaction, read_snapshot,
+    write_transaction, write_transaction_phased, writing_snapshot,
 };
 pub use url::{Backend, DatabaseUrl, UrlError};

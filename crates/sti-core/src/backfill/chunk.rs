@@ -35,7 +35,7 @@ pub(super) enum Manner {
 pub(super) struct Done {
     pub totals: Totals,
     pub refused: Vec<Refused>,
-    /// From BEGIN to the answer of COMMIT.
+    /// From behind BEGIN to the answer of COMMIT.
     pub duration: Duration,
 }
 
@@ -51,8 +51,10 @@ pub(super) fn run(
     config: &BackfillConfig,
     manner: &Manner,
 ) -> Result<Done, Failed<BackfillError>> {
-    let begun = Instant::now();
-    let filled = limited_transaction(connection, terms.limits, |connection| {
+    let mut begun = Instant::now();
+    let filled = limited_transaction(connection, terms.limits, terms.reading, |connection| {
+        // On SQLite it may have waited for another writer until here, and that is no work.
+        begun = Instant::now();
         hold(connection, lease)?;
         let condition = config.scope.sweep_condition_sql(run, lease.sweep, dialect::backend(connection));
         let filled = match manner {

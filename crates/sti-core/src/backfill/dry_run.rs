@@ -9,7 +9,7 @@ use super::error::BackfillError;
 use super::scope::Scope;
 use super::totals::Totals;
 use crate::db::error::Doing as _;
-use crate::db::{AnyConnection, Backend, catalog, dialect, read_snapshot};
+use crate::db::{AnyConnection, Backend, catalog, count_snapshot, dialect};
 use crate::expand;
 use crate::mapping::{LEGACY_COLUMNS, PARENT, any_differs_sql, is_kind_sql};
 use crate::models::Kind;
@@ -40,7 +40,7 @@ pub struct DryRun {
 /// # Errors
 /// [`BackfillError`].
 pub fn dry_run(connection: &mut AnyConnection, scope: Scope) -> Result<DryRun, BackfillError> {
-    read_snapshot(connection, |connection| {
+    count_snapshot(connection, |connection| {
         check_schema(connection)?;
         let begun = Instant::now();
         let totals: Outcome = diesel::sql_query(count_sql(scope, dialect::backend(connection)))

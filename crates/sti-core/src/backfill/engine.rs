@@ -1,6 +1,7 @@
 //! The engine: begins or takes up a run, sets its workers to work side by side, and says how it ended.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::config::{BackfillConfig, StopSignal};
 use super::dry_run::check_schema;
@@ -11,7 +12,7 @@ use super::terms::Terms;
 use super::throttle::Throttle;
 use super::totals::Totals;
 use super::worker::Worker;
-use crate::db::{AnyConnection, Backend, ConnectError, dialect, read_snapshot};
+use crate::db::{AnyConnection, Backend, ConnectError, Fault, count_snapshot, dialect, retry};
 use crate::observe::{Event, Observer};
 
 /// How a backfill ended.
@@ -123,7 +124,8 @@ impl Backfill {
         if config.throttle.max_lag.is_some() && dialect::backend(&connection) == Backend::Sqlite {
             return Err(BackfillError::NoReplication);
         }
-        read_snapshot(&mut connection, check_schema)?;
+        let patiently = Patience { config, observer };
+        patiently.run(|| count_snapshot(&mut connection, check_schema))?;
         let terms = Terms::read(&mut connection, config.sizing).map_err(BackfillError::NotBegun)?;
         let backend = dialect::backend(&connection);
         let workers = match backend {
@@ -132,11 +134,7 @@ impl Backfill {
         };
         // All of them now: a server that has no room for them says so before anything is written.
         let mut connections = (1..workers).map(|_| connect()).collect::<Result<Vec<_>, _>>()?;
-        let not_begun = |error| match error {
-            BackfillError::Database(error) => BackfillError::NotBegun(error),
-            other => other,
-        };
-        let begun = ledger::begin(&mut connection, config).map_err(not_begun)?;
+        let begun = patiently.run(|| ledger::begin(&mut connection, config))?;
         let totals = ledger::totals(&mut connection, begun.run)?;
         observer.event(&Event::RunStarted {
             run: begun.run,
@@ -160,7 +158,25 @@ impl Backfill {
             outcome: Mutex::default(),
         };
         connections.push(connection);
-        let (ending, mut connection) = engine.work(connections)?;
+        let (ending, mut connection) = match engine.work(connections) {
+            Ok(ended) => ended,
+            Err(error) => {
+                // The connections may be what failed.
+                if let Ok(mut connection) = connect() {
+                    engine.note_stop(&mut connection, &format!("{}: {error}", config.owner));
+                }
+                return Err(error);
+            }
+        };
+        match ending {
+            Ending::Stopped => {
+                engine.note_stop(&mut connection, &format!("{}: asked to stop", config.owner));
+            }
+            Ending::TooManyErrors { errors, projects } => {
+                engine.note_stop(&mut connection, &config.max_error_rate.exceeded_by(errors, projects));
+            }
+            _ => {}
+        }
         let standing = match ledger::standing(&mut connection, begun.run) {
             Ok(standing) => standing,
             // The run has ended, or was stopped, over a connection that is lost by now.
@@ -177,6 +193,34 @@ impl Backfill {
         }
         let here = *lock(&engine.here);
         Ok(Self { run: begun.run, resumed: begun.resumed, ending, stop_reason, totals, here })
+    }
+}
+
+/// What comes before a run has begun: while somebody keeps a table to himself, it is tried again for up to `max_wait`.
+struct Patience<'a> {
+    config: &'a BackfillConfig,
+    observer: &'a dyn Observer,
+}
+
+impl Patience<'_> {
+    fn run<T>(&self, mut work: impl FnMut() -> Result<T, BackfillError>) -> Result<T, BackfillError> {
+        let first = Instant::now();
+        let mut retry = 0;
+        loop {
+            let error = match work() {
+                Err(error) if error.fault() == Fault::LockTimeout => error,
+                Err(BackfillError::Database(error)) => return Err(BackfillError::NotBegun(error)),
+                done => return done,
+            };
+            if first.elapsed() >= self.config.max_wait || self.config.stop.is_set() {
+                return Err(error);
+            }
+            retry += 1;
+            let rest = retry::rest(retry.min(retry::RETRIES));
+            let (fault, reason) = (error.fault(), error.to_string());
+            self.observer.event(&Event::LedgerRetried { retry, fault, reason, rest });
+            self.config.stop.rest(rest);
+        }
     }
 }
 
@@ -227,6 +271,11 @@ impl Engine<'_> {
 
     fn tell_failure(&self, error: &BackfillError) {
         self.observer.event(&Event::WorkerFailed { reason: error.to_string() });
+    }
+
+    /// Writes down why this process goes, for those who look at the run. A convenience: nothing depends on it.
+    fn note_stop(&self, connection: &mut AnyConnection, why: &str) {
+        let _ = ledger::note_stop(connection, self.run, why);
     }
 
     /// A chunk was committed here. Gives back what has been committed by now.

@@ -21,6 +21,11 @@ impl ErrorRate {
         if (0.0..=100.0).contains(&percent) { Ok(Self(percent)) } else { Err(InvalidErrorRate(percent)) }
     }
 
+    /// What is said when so many errors are too many.
+    pub(super) fn exceeded_by(self, errors: i64, projects: i64) -> String {
+        format!("{errors} of {projects} projects were refused, more than {self}")
+    }
+
     /// Whether so many errors among so many projects are too many.
     #[must_use]
     pub fn is_exceeded(self, errors: i64, projects: i64) -> bool {

@@ -104,18 +104,13 @@ pub(super) fn next(
             return Ok(Next::Chunk(lease));
         }
         let walk = Keyset::after(state.leased_through);
-        // The first sweep cuts its chunks from all keys, so that a chunk reads nothing but its own range; a catch-up
-        // sweep from the keys that lack their row, which are few.
-        let full = if state.sweep <= 1 { walk.next_full_range(connection, size)? } else { None };
+        // Every sweep cuts its chunks from all keys, so that nothing reads more than the range of a chunk. A catch-up
+        // sweep locks and counts those alone that lack their row.
+        let full = walk.next_full_range(connection, size)?;
         let keys = full.is_some().then_some(size);
         let range = match full {
             Some(full) => Some(full),
-            None if state.sweep <= 1 => walk.next_range(connection, "TRUE", size)?,
-            None => {
-                let condition =
-                    config.scope.sweep_condition_sql(run, state.sweep, dialect::backend(connection));
-                walk.next_range(connection, &condition, size)?
-            }
+            None => walk.next_range(connection, "TRUE", size)?,
         };
         match range {
             Some((range, _)) => {
@@ -234,7 +229,8 @@ fn lease(connection: &mut AnyConnection, new: New, owner: &Owner, terms: Terms) 
     .bind::<Text, _>(owner.to_string())
     .get_result(connection)
     .doing("leasing the next chunk")?;
-    diesel::sql_query("UPDATE sti_backfill_run SET leased_through = $1 WHERE id = $2")
+    // Somebody goes on: that another process has stopped is no news any more.
+    diesel::sql_query("UPDATE sti_backfill_run SET leased_through = $1, stop_reason = NULL WHERE id = $2")
         .bind::<DbUuid, _>(range.through)
         .bind::<BigInt, _>(run.0)
         .execute(connection)

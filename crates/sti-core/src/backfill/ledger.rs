@@ -1,6 +1,8 @@
 //! The ledger of runs: begin, take up again, move to the next sweep, finish; and the totals, which are sums over
 //! the chunks that committed.
 
+use std::time::Duration;
+
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use diesel::{OptionalExtension as _, QueryableByName, RunQueryDsl as _};
 
@@ -10,9 +12,13 @@ use super::error::BackfillError;
 use super::quarantine;
 use super::scope::Scope;
 use super::totals::Totals;
+use crate::db::dialect::{Limits, Reading};
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
-use crate::db::{AnyConnection, catalog, dialect, read_snapshot, write_transaction};
+use crate::db::{
+    AnyConnection, Failed, catalog, count_snapshot, dialect, limited_transaction, read_snapshot,
+    write_transaction,
+};
 use crate::mapping::{self, PARENT};
 use crate::models::{PerKind, ProjectId};
 use crate::subtype_rows::fill::Outcome;
@@ -69,6 +75,9 @@ pub(super) fn check_tables(connection: &mut AnyConnection, tables: &[&str]) -> R
     Ok(())
 }
 
+/// How long the ledger's own statements may wait and run.
+const LIMITS: Limits = Limits { lock: Duration::from_secs(1), statement: Duration::from_secs(30) };
+
 /// How often a run is begun or taken up: another process may end its own between the two.
 const ATTEMPTS: u32 = 5;
 
@@ -79,11 +88,8 @@ pub(super) fn begin(connection: &mut AnyConnection, config: &BackfillConfig) -> 
         return Ok(begun);
     }
     // Counted outside of the transaction that begins the run: on a large table this takes its time.
-    let eligible = count(
-        connection,
-        &format!("SELECT count(*) AS count FROM {PARENT} p WHERE {}", config.scope.condition_sql()),
-        "counting the projects in scope",
-    )?;
+    let in_scope = format!("SELECT count(*) AS count FROM {PARENT} p WHERE {}", config.scope.condition_sql());
+    let eligible = count_snapshot(connection, |c| count(c, &in_scope, "counting the projects in scope"))?;
     for _ in 0..ATTEMPTS {
         if let Some(begun) = begin_new(connection, config, eligible)? {
             return Ok(begun);
@@ -100,16 +106,17 @@ fn begin_new(
     config: &BackfillConfig,
     eligible: i64,
 ) -> Result<Option<Begun>, BackfillError> {
-    write_transaction(connection, |connection| {
+    ledger_transaction(connection, |connection| {
         // A drop comes wholly before this, and is seen, or waits, and then sees the run at its gate.
         dialect::keep_columns(connection, PARENT).doing("keeping the columns of projects_project")?;
         check_schema(connection)?;
         if config.restart {
             diesel::sql_query(format!(
-                "UPDATE sti_backfill_run SET state = 'abandoned', finished_at = {}, \
-                 stop_reason = 'given up by --restart' WHERE state = 'active'",
+                "UPDATE sti_backfill_run SET state = 'abandoned', finished_at = {}, stop_reason = $1 \
+                 WHERE state = 'active'",
                 dialect::backend(connection).now()
             ))
+            .bind::<Text, _>(format!("given up by --restart of {}", config.owner))
             .execute(connection)
             .doing("giving up the run that was under way")?;
         }
@@ -139,7 +146,16 @@ fn resume(connection: &mut AnyConnection, config: &BackfillConfig) -> Result<Opt
     if config.restart {
         return Ok(None);
     }
-    take_up(connection, config)
+    ledger_transaction(connection, |connection| take_up(connection, config))
+}
+
+/// A write transaction of the ledger's own, with limits of its own: whatever the role has for its statements, and however
+/// long somebody keeps a table to himself.
+pub(super) fn ledger_transaction<T>(
+    connection: &mut AnyConnection,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, BackfillError>,
+) -> Result<T, BackfillError> {
+    limited_transaction(connection, LIMITS, Reading::ByIndex, work).map_err(Failed::flatten)
 }
 
 fn take_up(connection: &mut AnyConnection, config: &BackfillConfig) -> Result<Option<Begun>, BackfillError> {
@@ -255,7 +271,7 @@ fn sum(connection: &mut AnyConnection, which: &str, id: i64, doing: String) -> R
 /// In-scope projects of a known kind that lack their row, right now, and are not in this run's quarantine.
 pub(super) fn missing(connection: &mut AnyConnection, run: RunId, scope: Scope) -> Result<i64, DbError> {
     let sql = format!("SELECT {} AS count", scope.count_missing_sql(run, dialect::backend(connection)));
-    count(connection, &sql, "counting the projects that lack their row")
+    count_snapshot(connection, |c| count(c, &sql, "counting the projects that lack their row"))
 }
 
 /// Writes down why a run was stopped that is still to be resumed.

@@ -57,8 +57,8 @@ impl Scope {
         self.unexplained_sql(&lacks_row_sql(backend), run)
     }
 
-    /// SQL: how many projects lack their row, of those in scope for which the run knows no reason. One subquery for each
-    /// kind: both kinds in one condition are a plan that works row by row.
+    /// SQL: how many projects lack their row, of those in scope for which the run knows no reason. One subquery, and so one
+    /// join, for each kind.
     pub(super) fn count_missing_sql(self, run: RunId, backend: Backend) -> String {
         let of = |kind: Kind| {
             let lacks_row = self.unexplained_sql(&lacks_row_of_sql(kind, backend), run);

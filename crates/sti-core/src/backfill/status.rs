@@ -143,6 +143,8 @@ impl RunStatus {
                 Condition::Working
             }
             RunState::Active if self.waits.iter().any(|wait| wait.waiting) => Condition::Waiting,
+            // Noted by the last process that went, and taken away by whoever takes the next chunk.
+            RunState::Active if self.run.stop_reason.is_some() => Condition::Stopped,
             RunState::Active if self.last_checkpoint.is_some_and(young) => Condition::Working,
             RunState::Active if self.leases.iter().any(|lease| !lease.is_free()) => Condition::Stalled,
             RunState::Active if young(self.run.started_at) => Condition::Working,

@@ -4,7 +4,7 @@ use super::engine::{Ending, Engine, lock};
 use super::error::BackfillError;
 use super::lease::{self, Swept};
 use super::ledger;
-use crate::db::{AnyConnection, write_transaction};
+use crate::db::AnyConnection;
 use crate::observe::Event;
 use crate::probe::Step;
 
@@ -26,10 +26,10 @@ impl Engine<'_> {
         }
         self.config.probe.at(Step::EndSweep);
         let missing = ledger::missing(connection, self.run, self.config.scope)?;
-        let decided = write_transaction(connection, |connection| {
+        let decided = ledger::ledger_transaction(connection, |connection| {
             let run = ledger::lock_run(connection, self.run)?;
             if run.state != "active" {
-                return Ok::<_, BackfillError>(Decided::Over(Ending::elsewhere(&run.state)));
+                return Ok(Decided::Over(Ending::elsewhere(&run.state)));
             }
             if !lease::is_still_swept(connection, self.run, &run, swept)? {
                 return Ok(Decided::NotYet);

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::size::Sizing;
-use crate::db::dialect::{self, Limits};
+use crate::db::dialect::{self, Limits, Reading};
 use crate::db::error::{DbError, Doing as _};
 use crate::db::{AnyConnection, read_snapshot};
+use crate::mapping::PARENT;
 use crate::refilling;
 
 /// The longest wait for one lock, on a server with the default `deadlock_timeout`.
@@ -15,6 +16,8 @@ const LOCK_LIMIT: Duration = Duration::from_millis(300);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Terms {
     pub limits: Limits,
+    /// How a chunk finds its projects.
+    pub reading: Reading,
     /// Whether this database can have drops on record, and so a restore.
     pub knows_drops: bool,
 }
@@ -24,8 +27,9 @@ impl Terms {
     pub(super) fn read(connection: &mut AnyConnection, sizing: Sizing) -> Result<Self, DbError> {
         read_snapshot(connection, |c| {
             let lock = dialect::lock_limit(c, LOCK_LIMIT).doing("reading deadlock_timeout")?;
+            let reading = dialect::best_reading(c, PARENT).doing("reading the size of the table")?;
             let knows_drops = refilling::can_be_recorded(c)?;
-            Ok(Self { limits: Limits { lock, statement: sizing.statement_limit() }, knows_drops })
+            Ok(Self { limits: Limits { lock, statement: sizing.statement_limit() }, reading, knows_drops })
         })
     }
 
@@ -46,7 +50,8 @@ mod tests {
         for ms in [10, 250, 10_000] {
             let sizing = Sizing::Aimed(ChunkTime::from_ms(ms).unwrap());
             let statement = sizing.statement_limit();
-            let terms = Terms { limits: Limits { lock: LOCK_LIMIT, statement }, knows_drops: true };
+            let limits = Limits { lock: LOCK_LIMIT, statement };
+            let terms = Terms { limits, reading: Reading::InOrder, knows_drops: true };
             assert!(Duration::from_secs(terms.lease_seconds()) > statement * 3, "{ms}");
         }
     }

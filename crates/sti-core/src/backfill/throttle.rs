@@ -9,7 +9,7 @@ mod waits;
 mod window;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -30,6 +30,9 @@ pub use window::{InvalidWindow, Window};
 
 /// How often a reason to wait is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A rest from this length on is told.
+const LONG_REST: Duration = Duration::from_secs(10);
 
 /// How often observers are told that it still waits.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
@@ -125,7 +128,7 @@ impl fmt::Display for ThrottleReason {
                 "no standby is connected, so nobody keeps up; it goes on when one is, or start it without --max-lag",
             ),
             Self::Unreadable { what } => write!(f, "{what}; it goes on when that can be read"),
-            Self::Pace => f.write_str("resting"),
+            Self::Pace => f.write_str("resting, as --pace has it"),
         }
     }
 }
@@ -145,9 +148,16 @@ struct Turnstile {
     waits: Waits,
 }
 
-/// When a worker was last let go.
+/// What a worker has worked since it was last let go.
 #[derive(Debug, Default)]
-pub(super) struct Turn(Option<Instant>);
+pub(super) struct Turn(Duration);
+
+impl Turn {
+    /// It has committed a chunk, which took so long. What it waited for beside that is no work to rest from.
+    pub(super) fn worked(&mut self, chunk: Option<Duration>) {
+        self.0 += chunk.unwrap_or_default();
+    }
+}
 
 impl<'a> Throttle<'a> {
     pub(super) fn new(
@@ -171,16 +181,18 @@ impl<'a> Throttle<'a> {
         connection: &mut AnyConnection,
         turn: &mut Turn,
     ) -> Result<(), DbError> {
-        let rested = self.rest(turn);
-        let mut turnstile = self.turnstile.lock().unwrap_or_else(PoisonError::into_inner);
-        turnstile.waits.rested(connection, rested);
+        self.rest(connection, turn);
+        let mut turnstile = self.turnstile();
         let mut wait = None;
         let ended = self.wait(connection, &mut turnstile, &mut wait);
         if let Some(wait) = wait {
             self.end(connection, &mut turnstile, &wait);
         }
-        turn.0 = Some(Instant::now());
         ended
+    }
+
+    fn turnstile(&self) -> MutexGuard<'_, Turnstile> {
+        self.turnstile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait(
@@ -235,16 +247,28 @@ impl<'a> Throttle<'a> {
         turnstile.lag.as_mut().map_or(Ok(None), |lag| lag.look(connection))
     }
 
-    /// Rests after a chunk; how long it did.
-    fn rest(&self, turn: &mut Turn) -> Duration {
-        let Some(let_go) = turn.0.take() else { return Duration::ZERO };
-        let rest = self.config.pace.rest_after(let_go.elapsed());
+    /// Rests after a chunk. A long rest is told, and seen from other terminals.
+    fn rest(&self, connection: &mut AnyConnection, turn: &mut Turn) {
+        let rest = self.config.pace.rest_after(std::mem::take(&mut turn.0));
         if rest.is_zero() {
-            return Duration::ZERO;
+            return;
         }
         let begun = Instant::now();
-        self.stop.rest(rest);
-        begun.elapsed()
+        let is_long = rest >= LONG_REST;
+        if is_long {
+            self.observer.event(&Event::Throttled { reason: ThrottleReason::Pace, waited: Duration::ZERO });
+        }
+        while !self.stop.is_set() && begun.elapsed() < rest {
+            if is_long {
+                self.turnstile().waits.resting(connection, begun.elapsed() < LONG_REST);
+            }
+            self.stop.rest(rest.saturating_sub(begun.elapsed()).min(LONG_REST));
+        }
+        let rested = begun.elapsed();
+        self.turnstile().waits.rested(connection, rested, is_long);
+        if is_long {
+            self.observer.event(&Event::ThrottleEnded { reason: ThrottleReason::Pace, waited: rested });
+        }
     }
 }
 

@@ -21,11 +21,13 @@ pub(super) struct Worker<'a> {
     engine: &'a Engine<'a>,
     pub connection: AnyConnection,
     trouble: Trouble,
+    /// How long the last chunk took that it committed, until its rest has come.
+    worked: Option<Duration>,
 }
 
 impl<'a> Worker<'a> {
     pub(super) fn new(engine: &'a Engine<'a>, connection: AnyConnection) -> Self {
-        Self { engine, connection, trouble: Trouble::default() }
+        Self { engine, connection, trouble: Trouble::default(), worked: None }
     }
 
     /// Works until there is nothing more to do, or a stop is asked for.
@@ -48,7 +50,11 @@ impl<'a> Worker<'a> {
                 look_again = LOOK_AGAIN.0;
             }
             let ending = match next {
-                Next::Chunk(lease) => self.work_on(lease)?,
+                Next::Chunk(lease) => {
+                    let ending = self.work_on(lease)?;
+                    turn.worked(self.worked.take());
+                    ending
+                }
                 Next::Wait(owner) => {
                     if owner != engine.config.owner.to_string() {
                         engine.observer.event(&Event::WaitingForLease { owner });

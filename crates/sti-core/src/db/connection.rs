@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use diesel::connection::{CacheSize, SimpleConnection as _};
-use diesel::{Connection as _, PgConnection, SqliteConnection};
+use diesel::dsl::sql;
+use diesel::sql_types::Text;
+use diesel::{Connection as _, PgConnection, RunQueryDsl as _, SqliteConnection};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::url::DatabaseUrl;
@@ -60,6 +62,20 @@ pub enum ConnectError {
         /// What the server or the client library said.
         reason: String,
     },
+    /// The server's messages are in a language in which its errors cannot be told apart.
+    #[error(
+        "{target} tells its errors in another language (lc_messages is {language}), so a lock that passes could not be told \
+         from a full disk; nothing was done. A superuser changes that for this role alone: ALTER ROLE \"{role}\" SET \
+         lc_messages = 'C'"
+    )]
+    ForeignMessages {
+        /// The target, as `DatabaseUrl` shows it.
+        target: String,
+        /// Its `lc_messages`.
+        language: String,
+        /// The role of the connection.
+        role: String,
+    },
     /// The SQLite file is not there.
     #[error(
         "SQLite file {} does not exist: check the path; `sti-migrate up --create` makes a new database",
@@ -107,7 +123,31 @@ fn open_postgres(url: &DatabaseUrl, application_name: &str) -> Result<PgConnecti
         reason: url.redact(e.to_string().trim()),
     })?;
     connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+    check_language(&mut connection, url)?;
     Ok(connection)
+}
+
+/// diesel tells a few kinds of errors apart and gives no SQLSTATE; all others are known by their English text
+/// ([`Fault`](super::Fault)).
+fn check_language(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<(), ConnectError> {
+    let target = url.to_string();
+    let settings = sql::<(Text, Text)>("current_setting('lc_messages'), current_user::text");
+    let (language, role): (String, String) =
+        diesel::select(settings).get_result(connection).map_err(|e| ConnectError::Unreachable {
+            target: target.clone(),
+            reason: url.redact(e.to_string().trim()),
+        })?;
+    // A server that has no translation for its setting tells them in English all the same.
+    let in_english = is_english(&language)
+        || connection
+            .batch_execute("SELECT 1 / 0")
+            .is_err_and(|e| e.to_string().contains("division by zero"));
+    if in_english { Ok(()) } else { Err(ConnectError::ForeignMessages { target, language, role }) }
+}
+
+fn is_english(locale: &str) -> bool {
+    let language = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
+    ["", "c", "posix", "en", "english"].contains(&language.to_ascii_lowercase().as_str())
 }
 
 /// What a `file:` URI of SQLite cannot hold as it is.
@@ -136,4 +176,21 @@ fn open_sqlite(path: &Path, access: Access) -> Result<SqliteConnection, ConnectE
         connection.batch_execute("PRAGMA journal_mode = WAL;").map_err(|e| bad(e.to_string()))?;
     }
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn english_is_known_by_its_locale() {
+        for english in
+            ["", "C", "POSIX", "C.UTF-8", "C.utf8", "en_US.UTF-8", "en_GB", "English_United States.1252"]
+        {
+            assert!(is_english(english), "{english}");
+        }
+        for other in ["de_DE.UTF-8", "fr_FR@euro", "cs_CZ.utf8", "German_Germany.1252", "ca_ES"] {
+            assert!(!is_english(other), "{other}");
+        }
+    }
 }

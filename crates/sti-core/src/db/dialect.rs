@@ -14,6 +14,7 @@ mod drop;
 mod locks;
 mod long_read;
 mod privileges;
+mod reading;
 mod sessions;
 mod stream;
 
@@ -27,6 +28,7 @@ pub use long_read::{
     Canceller, GO_ON, ReadTransaction, Standby, limit_statements, read_transaction, watch_rows,
 };
 pub use privileges::{MissingGrant, Obstacle, missing_grants, obstacles};
+pub use reading::{Reading, best_reading, read_by_index, read_in_order};
 pub use sessions::{MAX_SESSIONS, SessionSeen, sessions};
 pub use stream::each_row;
 
@@ -146,23 +148,25 @@ impl Backend {
         }
     }
 
-    /// The beginning of a transaction over a range of keys: [`Self::begin_write`], [`limit_transaction`] and
-    /// [`read_by_index`] in one message to the server.
-    pub(super) fn begin_limited(self, limits: Limits) -> String {
+    /// The beginning of a transaction over a range of keys: [`Self::begin_write`], [`limit_transaction`], and
+    /// [`read_by_index`] or [`read_in_order`], in one message to the server.
+    pub(super) fn begin_limited(self, limits: Limits, reading: Reading) -> String {
         match self {
             Self::Postgres => {
-                format!("{}; {}; {BY_INDEX}", self.begin_write(), limits.set_local())
+                format!("{}; {}; {}", self.begin_write(), limits.set_local(), reading.set_local())
             }
             Self::Sqlite => self.begin_write().to_owned(),
         }
     }
 
     /// The beginning of a transaction that writes nothing but what a later commit makes worth something: it does not
-    /// wait for the disk. (The log is flushed in order: a later commit that is on the disk has this one before it.)
+    /// wait for the disk. (The log is flushed in order: a later commit that is on the disk has this one before it.) It
+    /// holds a lock that others wait for, so it waits no longer than 1 s for the next one.
     pub(super) const fn begin_unflushed(self) -> &'static str {
         match self {
             Self::Postgres => {
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off; \
+                 SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '30s'; \
                  SET LOCAL idle_in_transaction_session_timeout = '10s'"
             }
             Self::Sqlite => "BEGIN IMMEDIATE",
@@ -190,6 +194,18 @@ impl Backend {
             Self::Sqlite => "BEGIN DEFERRED",
         }
     }
+
+    /// [`Self::begin_snapshot`] for what reads whole tables: a limit that the role has for its statements does not end it,
+    /// and it waits no longer than 1 s for a lock.
+    pub(super) const fn begin_count(self) -> &'static str {
+        match self {
+            Self::Postgres => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '1s'; \
+                 SET LOCAL statement_timeout = 0"
+            }
+            Self::Sqlite => self.begin_snapshot(),
+        }
+    }
 }
 
 /// How long the statements of one transaction may wait and run.
@@ -209,34 +225,6 @@ impl Limits {
             self.lock.as_millis().max(1),
             self.statement.as_millis().max(1),
         )
-    }
-}
-
-/// What cannot be read by index costs so much then, on paper, that the server would compile it first.
-const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
-
-/// Makes the transaction that is open read by index, also where the server believes that reading the whole table is a
-/// little cheaper: for a chunk, which it would do for every chunk, and the work would grow with the square of the table.
-/// Nothing on SQLite, which joins by index anyway.
-///
-/// # Errors
-/// Whatever the database says.
-pub fn read_by_index(connection: &mut AnyConnection) -> QueryResult<()> {
-    match connection {
-        AnyConnection::Pg(c) => c.batch_execute(BY_INDEX),
-        AnyConnection::Sqlite(_) => Ok(()),
-    }
-}
-
-/// [`read_by_index`], in the order of the index: for a page of a table that may have just been filled. Without statistics the
-/// server takes all of it for a few rows, and would sort them for every page.
-///
-/// # Errors
-/// Whatever the database says.
-pub fn read_in_order(connection: &mut AnyConnection) -> QueryResult<()> {
-    match connection {
-        AnyConnection::Pg(c) => c.batch_execute(&format!("{BY_INDEX}; SET LOCAL enable_bitmapscan = off")),
-        AnyConnection::Sqlite(_) => Ok(()),
     }
 }
 

@@ -94,7 +94,7 @@ impl Fault {
     }
 
     /// Sorts an error by diesel's kind, and by its message where the kind says nothing. The messages are those of
-    /// a server with `lc_messages` C or English, and of SQLite.
+    /// a server with `lc_messages` C or English (`connect` refuses another one), and of SQLite.
     #[must_use]
     pub fn of(error: &Error) -> Self {
         let Error::DatabaseError(kind, information) = error else {

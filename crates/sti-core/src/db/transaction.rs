@@ -4,7 +4,7 @@ use diesel::connection::{AnsiTransactionManager, Connection, TransactionManager}
 use diesel::result::Error;
 
 use super::connection::AnyConnection;
-use super::dialect::{self, Limits};
+use super::dialect::{self, Limits, Reading};
 
 /// Where a transaction failed. After a failed COMMIT whose answer was lost, only the database knows whether it
 /// happened.
@@ -68,16 +68,17 @@ pub fn write_transaction_phased<T, E>(
 }
 
 /// [`write_transaction_phased`] over a range of keys, under `limits`, which are told to the server together with BEGIN:
-/// whole tables are not read where there is an index. Not inside a transaction.
+/// whole tables are not read where there is an index (`reading`). Not inside a transaction.
 ///
 /// # Errors
 /// [`Failed`].
 pub fn limited_transaction<T, E>(
     connection: &mut AnyConnection,
     limits: Limits,
+    reading: Reading,
     work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
 ) -> Result<T, Failed<E>> {
-    let begin = dialect::backend(connection).begin_limited(limits);
+    let begin = dialect::backend(connection).begin_limited(limits, reading);
     run(connection, &begin, work)
 }
 
@@ -104,6 +105,19 @@ pub fn read_snapshot<T, E: From<Error>>(
     work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
 ) -> Result<T, E> {
     let begin = dialect::backend(connection).begin_snapshot();
+    run(connection, begin, work).map_err(Failed::flatten)
+}
+
+/// [`read_snapshot`] for what reads whole tables: it waits at most 1 s for a lock on one, and may take as long as it takes,
+/// whatever limit the role has for its statements. Not inside a transaction.
+///
+/// # Errors
+/// What `work` says, or the database at BEGIN or COMMIT.
+pub fn count_snapshot<T, E: From<Error>>(
+    connection: &mut AnyConnection,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let begin = dialect::backend(connection).begin_count();
     run(connection, begin, work).map_err(Failed::flatten)
 }
 

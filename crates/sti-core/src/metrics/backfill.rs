@@ -13,7 +13,7 @@ use super::catalogue::{
     WAITING,
 };
 use super::now;
-use crate::backfill::{Backfill, BackfillError, Ending, LastRun, RunId, Totals};
+use crate::backfill::{Backfill, BackfillError, Ending, LastRun, RunId, ThrottleReason, Totals};
 use crate::db::error::Fault;
 use crate::db::sql_types::Timestamp;
 use crate::models::Kind;
@@ -216,6 +216,9 @@ impl Observer for MetricsObserver {
             Event::ChunkPostponed { .. } => setback("postponed"),
             Event::LeaseLost { .. } => setback("lease_lost"),
             Event::LeaseTaken { .. } => counter!(LEASES_TAKEN.name).increment(1),
+            // A rest is work as it was asked for, and no reason to look.
+            Event::Throttled { reason: ThrottleReason::Pace, .. }
+            | Event::ThrottleEnded { reason: ThrottleReason::Pace, .. } => {}
             Event::Throttled { reason, waited } => {
                 // It was the server that told, but for one that cannot be read.
                 gauge!(WAITING.name, "reason" => SERVER).set(0.0);

@@ -72,17 +72,21 @@ impl std::ops::AddAssign for Outcome {
     }
 }
 
-/// SQL: true for a project `p` of a known kind that lacks its row.
+/// SQL: true for a project `p` of a known kind that lacks its row; looks each row up (the limit keeps PostgreSQL from
+/// reading the whole table into a hash for a range of a few), so it is for a range.
 pub(crate) fn lacks_row_sql(backend: Backend) -> String {
-    let [school, self_study] = Kind::ALL.map(|kind| lacks_row_of_sql(kind, backend));
+    let [school, self_study] = Kind::ALL.map(|kind| lacks(kind, backend, "LIMIT 1 OFFSET 0"));
     format!("(({school}) OR ({self_study}))")
 }
 
-/// SQL: true for a project `p` of `kind` that lacks its row. Alone, it is a join that PostgreSQL runs in parallel; in
-/// [`lacks_row_sql`] it is not.
+/// SQL: true for a project `p` of `kind` that lacks its row: a join that PostgreSQL runs in parallel, for whole tables.
 pub(crate) fn lacks_row_of_sql(kind: Kind, backend: Backend) -> String {
+    lacks(kind, backend, "")
+}
+
+fn lacks(kind: Kind, backend: Backend, look_up: &str) -> String {
     format!(
-        "{} AND NOT EXISTS (SELECT 1 FROM {} c WHERE c.project_id = p.id)",
+        "{} AND NOT EXISTS (SELECT 1 FROM {} c WHERE c.project_id = p.id {look_up})",
         is_kind_sql(kind, "p", backend.exact()),
         kind.table()
     )

@@ -5,6 +5,7 @@ mod fixture;
 mod interleaving;
 mod lag;
 mod ledger;
+mod limits;
 mod outages;
 mod quarantine;
 pub(crate) mod rig;

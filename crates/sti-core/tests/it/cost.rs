@@ -6,6 +6,8 @@ use sti_core::backfill::{Ending, Scope};
 use sti_core::contract::back_out::{self, BackOut, BackOutOptions};
 use sti_core::contract::restore::Restoration;
 use sti_core::contract::{DropOptions, clear_leftovers};
+use sti_core::db::{Access, DatabaseUrl, connect};
+use sti_core::probe::{Probe, Step};
 use sti_core::test_support::TestDatabase;
 
 use crate::backfill::rig::{config, run};
@@ -59,6 +61,33 @@ fn of_a_backfill() {
     let done = run(&database, &config(CHUNK.try_into().unwrap(), Scope::NonDraft)).unwrap();
     assert_eq!((done.ending, done.totals.locked), (Ending::Complete, PROJECTS));
     // The commit of one chunk, the lease and the work of the next.
+    each_has_read_its_own(&database, CHUNK, PROJECTS / CHUNK);
+}
+
+/// A catch-up sweep finds the few that lack their row in the ranges of its chunks, however large the tables are.
+#[test]
+fn of_a_catch_up_sweep() {
+    const CHUNK: i64 = 200;
+    let database = half_done();
+    let mut config = config(CHUNK.try_into().unwrap(), Scope::NonDraft);
+    let lost = std::sync::Mutex::new(Some(TestDatabase::url(&database).to_owned()));
+    config.probe = Probe::new(move |step| {
+        if step == Step::EndSweep
+            && let Some(url) = lost.lock().unwrap().take()
+        {
+            let url = DatabaseUrl::parse(&url).unwrap();
+            let mut connection = connect(&url, Access::Write, "test").unwrap();
+            let lose = "DELETE FROM projects_schoolproject WHERE project_id::text LIKE '%77'";
+            diesel::connection::SimpleConnection::batch_execute(&mut connection, lose).unwrap();
+        }
+    });
+    note_at(
+        &database,
+        "UPDATE ON sti_backfill_chunk FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.sweep = 2)",
+    );
+    let done = run(&database, &config).unwrap();
+    assert_eq!(done.ending, Ending::Complete);
+    assert!(done.totals.locked > PROJECTS, "nothing was caught up with");
     each_has_read_its_own(&database, CHUNK, PROJECTS / CHUNK);
 }
 

@@ -43,13 +43,18 @@ impl<'s> StatusReport<'s> {
                 let paused = self.status.pause.is_some().then_some("sti resume");
                 (format!("Run {id} waits{why}."), paused)
             }
-            Condition::Stopped => (
-                format!(
-                    "Run {id} is under way and nobody works on it: {silent}. (A process that counts at the end of a \
-                     sweep is not seen here.) The same command takes it up:"
-                ),
-                Some(again),
-            ),
+            Condition::Stopped => {
+                let why = run.run.stop_reason.as_ref().map_or_else(
+                    || format!("{silent}. (A process that counts at the end of a sweep is not seen here.)"),
+                    |reason| format!("it was stopped, and {silent}. Why: {}.", reason.trim_end_matches('.')),
+                );
+                (
+                    format!(
+                        "Run {id} is under way and nobody works on it: {why} The same command takes it up:"
+                    ),
+                    Some(again),
+                )
+            }
             Condition::Stalled => (
                 format!(
                     "Run {id} stands still: a lease has run out, and {silent}. Its process was killed, or stands still; \

@@ -73,7 +73,7 @@ pub fn retry(
         if watch.is_asked() && there_are_more(connection, project, behind)? {
             return Ok(Retried { stopped: true, ..retried });
         }
-        let done = limited_transaction(connection, terms.limits, |connection| {
+        let done = limited_transaction(connection, terms.limits, terms.reading, |connection| {
             retry_some(connection, terms, owner, project, behind)
         });
         let done = done.map_err(|failed| match failed {

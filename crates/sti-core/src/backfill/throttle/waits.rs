@@ -36,10 +36,15 @@ impl Waits {
         Self { run, owner, rested: Duration::ZERO, rests_written: Instant::now(), current: None }
     }
 
-    /// Counts a rest; writes what has come together now and then.
-    pub(super) fn rested(&mut self, connection: &mut AnyConnection, rested: Duration) {
+    /// It rests, and will for a while.
+    pub(super) fn resting(&mut self, connection: &mut AnyConnection, begins: bool) {
+        let _ = self.write(connection, &ThrottleReason::Pace, Duration::ZERO, true, begins);
+    }
+
+    /// Counts a rest; writes what has come together now and then, and behind a rest that was written.
+    pub(super) fn rested(&mut self, connection: &mut AnyConnection, rested: Duration, was_written: bool) {
         self.rested += rested;
-        let due = self.rests_written.elapsed() >= WRITE_AGAIN && !self.rested.is_zero();
+        let due = was_written || self.rests_written.elapsed() >= WRITE_AGAIN;
         if due && self.write(connection, &ThrottleReason::Pace, self.rested, false, false).is_ok() {
             self.rested = Duration::ZERO;
             self.rests_written = Instant::now();

@@ -192,6 +192,7 @@ impl Worker<'_> {
         let engine = self.engine;
         self.trouble.is_over();
         let Done { totals, refused, duration } = done;
+        self.worked = Some(duration);
         if let Some(keys) = lease.keys {
             lock(&engine.sizer).took(keys, duration);
         }
@@ -209,10 +210,7 @@ impl Worker<'_> {
         if !engine.config.max_error_rate.is_exceeded(errors, here.locked) {
             return Ok(None);
         }
-        let reason = format!(
-            "{errors} of {} projects were refused, more than {}",
-            here.locked, engine.config.max_error_rate
-        );
+        let reason = engine.config.max_error_rate.exceeded_by(errors, here.locked);
         engine.stop.stop();
         self.persist(|c| Ok(ledger::note_stop(c, engine.run, &reason)?))?;
         Ok(Some(Ending::TooManyErrors { errors, projects: here.locked }))

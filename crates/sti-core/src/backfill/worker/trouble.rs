@@ -9,6 +9,10 @@ use crate::backfill::remedy::Remedy;
 use crate::db::{AnyConnection, retry};
 use crate::observe::Event;
 
+/// What a round of tries may take (five retries of a transaction, each with the longest wait for a lock and its rest): trouble
+/// that was not met for no longer than this goes on.
+const ROUND: Duration = Duration::from_secs(60);
+
 /// The longest rest between two tries to reach the server.
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
@@ -27,10 +31,11 @@ impl Trouble {
         *self = Self::default();
     }
 
-    /// How long it has lasted `now`. One that was not met again for as long as it is waited for is over, though no chunk
-    /// has come of it: the backfill was paused, or outside of its window, or waits for the last chunk of somebody else.
+    /// How long it has lasted `now`. One that was not met again for as long as it is waited for, and for a round of tries, is
+    /// over, though no chunk has come of it: the backfill was paused, or outside of its window, or waits for the last
+    /// chunk of somebody else.
     fn lasts(&mut self, now: Instant, longest: Duration) -> Duration {
-        if self.met.is_some_and(|met| now.saturating_duration_since(met) > longest) {
+        if self.met.is_some_and(|met| now.saturating_duration_since(met) > longest.max(ROUND)) {
             self.is_over();
         }
         self.met = Some(now);
@@ -148,6 +153,16 @@ mod tests {
         assert_eq!(trouble.lasts(second(0), LONGEST), Duration::ZERO);
         assert_eq!(trouble.lasts(second(10_000), LONGEST), Duration::ZERO);
         assert_eq!(trouble.lasts(second(10_005), LONGEST), Duration::from_secs(5));
+    }
+
+    /// A round of tries takes longer than a short patience: that is no reason to begin to count anew.
+    #[test]
+    fn a_patience_that_is_shorter_than_a_round_ends_all_the_same() {
+        let (begun, mut trouble) = (Instant::now(), Trouble::default());
+        let second = |second| begun + Duration::from_secs(second);
+        let short = Duration::from_secs(3);
+        assert_eq!(trouble.lasts(second(0), short), Duration::ZERO);
+        assert_eq!(trouble.lasts(second(35), short), Duration::from_secs(35));
     }
 
     /// A try that takes longer than the patience is no rest.

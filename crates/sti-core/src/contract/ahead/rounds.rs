@@ -11,7 +11,7 @@ use crate::contract::outcome::Refusal;
 use crate::contract::progress::Progress;
 use crate::contract::run;
 use crate::contract::tally::Tally;
-use crate::db::dialect::{self, Limits};
+use crate::db::dialect::{self, Limits, Reading};
 use crate::db::error::Doing as _;
 use crate::db::{AnyConnection, DbError, Failed, Fault, limited_transaction, retry};
 use crate::probe::Step;
@@ -84,7 +84,7 @@ fn round(
     tally: &Tally,
 ) -> Result<(Tally, i64), ContractError> {
     let limits = Limits { lock: work.lock, statement: STATEMENT };
-    let done = limited_transaction(connection, limits, |connection| {
+    let done = limited_transaction(connection, limits, Reading::ByIndex, |connection| {
         // The shorter a round, the less is written meanwhile. A crash that undoes it has ended this drop, too.
         dialect::commit_unflushed(connection).doing("setting the limits of the transaction")?;
         let mut tally = tally.clone();

@@ -40,7 +40,13 @@ pub(super) fn fill(
     ))
     .get_result(connection)
     .doing("counting the projects of the range")?;
-    let compared = if has_rows(connection, range)? {
+    let has_rows = has_rows(connection, range)?;
+    // A row that is there stays; left out by the query and not by ON CONFLICT alone, it is no reason for a constraint that its
+    // project's values break to refuse it.
+    let is_new = |kind: Kind| {
+        if has_rows { format!("AND {}", lacks_row_sql(kind)) } else { String::new() }
+    };
+    let compared = if has_rows {
         let given = format!("(SELECT p.id FROM {PARENT} p WHERE {chosen}) AS given");
         diesel::sql_query(compare_sql(&given, backend))
             .get_result(connection)
@@ -52,11 +58,12 @@ pub(super) fn fill(
     for (kind, made) in Kind::ALL.into_iter().zip(&mut made) {
         let rows = diesel::sql_query(format!(
             "INSERT INTO {table} (project_id, {columns}) SELECT p.id, {values} FROM {PARENT} p \
-             WHERE {chosen} AND {is_kind} ORDER BY p.id ON CONFLICT (project_id) DO NOTHING",
+             WHERE {chosen} AND {is_kind} {is_new} ORDER BY p.id ON CONFLICT (project_id) DO NOTHING",
             table = kind.table(),
             columns = kind.columns().join(", "),
             values = mapped_list_sql(kind, "p"),
             is_kind = is_kind_sql(kind, "p", backend.exact()),
+            is_new = is_new(kind),
         ))
         .execute(connection)
         .doing(format!("filling {}", kind.table()))?;
@@ -70,6 +77,10 @@ pub(super) fn fill(
         unknown: locked - school - self_study,
         ..Outcome::default()
     }))
+}
+
+fn lacks_row_sql(kind: Kind) -> String {
+    format!("NOT EXISTS (SELECT 1 FROM {} c WHERE c.project_id = p.id)", kind.table())
 }
 
 /// Whether there is a subtype row in the range; a look into each primary key.

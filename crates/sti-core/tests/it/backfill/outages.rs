@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sti_core::backfill::{Backfill, BackfillError, Scope};
+use sti_core::backfill::{Backfill, BackfillError, Ending, Scope};
 use sti_core::db::{Access, DatabaseUrl, connect};
 use sti_core::observe::{Event, Observer as _};
-use sti_core::probe::Step;
+use sti_core::probe::{Probe, Step};
 use sti_core::test_support::TestDatabase;
 use sti_core::test_support::postgres::{Binaries, Cut, CuttingProxy, PgBouncer, Server, ServerOptions};
 
@@ -145,6 +145,11 @@ fn a_session_default_of_read_only_is_overridden() {
     let database = TestDatabase::postgres();
     set_up(&database);
     let name = database.value("SELECT current_database()");
+    // One that was stopped leaves word, which whoever takes it up takes away.
+    let mut stopped = config(5, Scope::NonDraft);
+    let stop = stopped.stop.clone();
+    stopped.probe = Probe::new(move |_| stop.stop());
+    assert_eq!(run(&database, &stopped).unwrap().ending, Ending::Stopped);
     database.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
     let done = run(&database, &config(5, Scope::NonDraft));
     database.execute(&format!(

@@ -14,6 +14,7 @@ use super::rig::{
 sti_core::both_backends! {
     a_poison_row_is_found_and_the_others_are_made,
     rows_that_are_only_refused_at_commit_are_found_too,
+    a_project_that_has_its_row_is_not_refused,
     a_chunk_of_nothing_but_poison_is_found_out_in_parts,
     a_retry_makes_what_can_be_made_and_corrects_the_totals,
     a_retry_takes_out_what_is_gone,
@@ -45,6 +46,20 @@ fn refuse_poison(database: &TestDatabase) {
             course_name varchar(255) NOT NULL CONSTRAINT no_poison CHECK (course_name <> 'poison'), \
             course_code varchar(50) NOT NULL, teacher_name varchar(255) NOT NULL)",
     ));
+}
+
+/// No row would be made of its values, and none is to be made.
+fn a_project_that_has_its_row_is_not_refused(database: &TestDatabase) {
+    set_up(database, 30, |number| number == 7 || number == 8);
+    refuse_poison(database);
+    database.execute(&format!(
+        "INSERT INTO projects_schoolproject VALUES ('{}', 'drifted', 'code 7', '')",
+        id(7)
+    ));
+    let done = run(database, &config(30, Scope::NonDraft)).unwrap();
+    let school = |school| PerKind { school, self_study: 0 };
+    assert_eq!(done.totals, Totals { conflict: school(1), ..totals(30, 28, 1) });
+    assert_eq!(found(database).projects.len(), 1);
 }
 
 /// The rule is broken when the transaction commits, not before.
