@@ -41,13 +41,15 @@ struct List {
 
 /// Try the projects in quarantine again; what can be made now leaves it. Exit code 1 when some are still refused.
 ///
+/// What needs no row by now leaves it, too: a project that is deleted, a draft that its run does not cover, or of an
+/// unknown type.
 /// Up to 200 projects are locked at a time, each time in one transaction with the ledger's counts. Works while a
 /// backfill runs. SIGINT or SIGTERM stops it behind those, with exit code 3; the same command tries
 /// all that are left.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 struct Retry {
-    /// Only this project.
+    /// Only this project. Exit code 1 when it is not in quarantine.
     #[arg(long, value_name = "ID")]
     project: Option<ProjectId>,
     /// Run although ENABLE_STI is off here: for a service that is stopped, so that nothing writes meanwhile.
@@ -89,10 +91,7 @@ fn try_again(arguments: &Retry, common: &Common, target: &Target) -> Answer {
         ),
         error => Failure::from(error),
     })?;
-    RetryReport::new(target, &retried).print(common.format)?;
-    if retried.stopped {
-        return Ok(Exit::Stopped);
-    }
-    let negative = retried.totals.error.total() > 0 || retried.totals.conflict.total() > 0;
-    Ok(if negative { Exit::Negative } else { Exit::Done })
+    let report = RetryReport::new(target, arguments.project, &retried);
+    report.print(common.format)?;
+    Ok(report.exit())
 }

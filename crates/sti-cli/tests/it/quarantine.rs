@@ -36,10 +36,17 @@ fn a_refused_project_is_listed_and_made_later() {
             "{}",
             shown(&without_flag)
         );
+        // A mistyped id is no success.
+        let mistyped = ["quarantine", "retry", "--project", "00000000-0000-0000-0000-000000000031"];
+        insta::assert_snapshot!("quarantine_not_in_it", run(&mistyped));
+        let in_json = sti_on(&database, &mistyped).args(["--format", "json"]).output().unwrap();
+        assert_eq!(json(&in_json, 1)["not_in_quarantine"], true);
         database.execute("ALTER TABLE projects_schoolproject DROP CONSTRAINT no_course_13");
         let mut retry = sti_on(&database, &["quarantine", "retry", "--allow-flag-off", "--format", "json"]);
         let retried = retry.env("ENABLE_STI", "0").output().unwrap();
         insta::assert_json_snapshot!("quarantine_retry_json", json(&retried, 0));
+        let one = ["quarantine", "retry", "--project", "00000000-0000-0000-0000-000000000013"];
+        assert_eq!(sti_on(&database, &one).output().unwrap().status.code(), Some(1), "it has left before");
         insta::assert_snapshot!("quarantine_nothing_left", run(&["quarantine", "retry"]));
     });
     assert_eq!(database.count("projects_schoolproject"), 10);

@@ -1,8 +1,9 @@
 //! What `sti quarantine` reports.
 
 use serde::Serialize;
-use sti_cli::{Document, Report, Table, Target, number};
+use sti_cli::{Document, Exit, Report, Table, Target, number};
 use sti_core::backfill::{Quarantine, Retried, Totals};
+use sti_core::models::ProjectId;
 
 /// What is in quarantine.
 #[derive(Debug, Serialize)]
@@ -92,6 +93,10 @@ impl Report for ListReport {
 #[derive(Debug, Serialize)]
 pub(crate) struct RetryReport {
     target: String,
+    /// The one that was asked for, if it was one.
+    project: Option<String>,
+    /// Whether that one is not in quarantine, so that nothing was tried.
+    not_in_quarantine: bool,
     totals: Totals,
     gone: i64,
     /// Somebody asked it to stop.
@@ -99,14 +104,31 @@ pub(crate) struct RetryReport {
 }
 
 impl RetryReport {
-    pub(crate) fn new(target: &Target, retried: &Retried) -> Self {
+    pub(crate) fn new(target: &Target, project: Option<ProjectId>, retried: &Retried) -> Self {
         let Retried { totals, gone, stopped } = *retried;
-        Self { target: target.url.to_string(), totals, gone, stopped }
+        let not_in_quarantine = project.is_some() && !stopped && retried.tried() == 0;
+        let project = project.map(|id| id.to_string());
+        Self { target: target.url.to_string(), project, not_in_quarantine, totals, gone, stopped }
+    }
+
+    /// What the command answers with.
+    pub(crate) fn exit(&self) -> Exit {
+        let refused = self.totals.error.total() > 0 || self.totals.conflict.total() > 0;
+        match self.stopped {
+            true => Exit::Stopped,
+            false if refused || self.not_in_quarantine => Exit::Negative,
+            false => Exit::Done,
+        }
     }
 }
 
 impl Report for RetryReport {
     fn document(&self) -> Document {
+        if let (true, Some(project)) = (self.not_in_quarantine, &self.project) {
+            return Document::new()
+                .paragraph(format!("Project {project} is not in quarantine; nothing was tried. See what is:"))
+                .command("sti quarantine list");
+        }
         let Totals { created, equal, conflict, unknown, error, .. } = self.totals;
         let row = |what: &str, count: i64| [what.to_owned(), number(count)];
         let table = Table::new(["outcome", "projects"])
@@ -122,6 +144,7 @@ impl Report for RetryReport {
                 .paragraph("Stopped, as it was asked to; the others were not tried. The same command tries all that are left.");
         }
         let (verdict, command) = match (error.total(), conflict.total()) {
+            (0, 0) if self.project.is_some() => ("It is in quarantine no more. Next:", "sti-verify"),
             (0, 0) => ("The quarantine is empty, as far as it was tried. Next:", "sti-verify"),
             (0, _) => ("Some rows were made by somebody else, with other values. See which:", "sti-verify"),
             _ => ("Some are still refused. See why:", "sti quarantine list"),

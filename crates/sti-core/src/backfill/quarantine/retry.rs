@@ -38,6 +38,14 @@ pub struct Retried {
     pub stopped: bool,
 }
 
+impl Retried {
+    /// How many projects it has looked at: none, if the one that was asked for is not in quarantine.
+    #[must_use]
+    pub const fn tried(&self) -> i64 {
+        self.totals.locked + self.gone
+    }
+}
+
 #[derive(diesel::QueryableByName)]
 struct Entry {
     #[diesel(sql_type = BigInt)]
