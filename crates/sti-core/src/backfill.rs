@@ -33,6 +33,7 @@ pub use error::BackfillError;
 pub use error_rate::{ErrorRate, InvalidErrorRate};
 pub use last_run::{LastRun, RunState, last_run, oldest_lease, runs};
 pub use ledger::RunId;
+pub(crate) use quarantine::NEWEST_ENTRY;
 pub use quarantine::{Quarantine, Quarantined, Retried, quarantine, retry};
 pub use scope::Scope;
 pub use size::{ChunkSize, ChunkTime, InvalidChunkSize, InvalidChunkTime, Sizing};

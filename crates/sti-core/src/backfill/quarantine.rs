@@ -1,5 +1,6 @@
 //! The quarantine: projects whose subtype row the database refuses. The backfill goes on without them.
 
+mod retried;
 mod retry;
 
 use diesel::RunQueryDsl as _;
@@ -13,7 +14,8 @@ use crate::db::{AnyConnection, dialect, read_snapshot};
 use crate::mapping::PARENT;
 use crate::models::{Kind, ProjectId};
 
-pub use retry::{Retried, retry};
+pub use retried::Retried;
+pub use retry::retry;
 
 /// A project whose row was refused just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub(super) struct Refused {
 /// A project in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
-    /// The run that met it.
+    /// The newest run that met it.
     pub run: RunId,
     /// The project.
     pub project: ProjectId,
@@ -46,9 +48,10 @@ pub struct Quarantined {
 /// What is in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantine {
-    /// How many projects there are for each class, the largest class first.
+    /// How many projects there are for each class, the largest class first. Each project is counted once, in the class of
+    /// the newest run that met it.
     pub classes: Vec<(String, i64)>,
-    /// The first of them, by run and project.
+    /// The first of them, by run and project, each once.
     pub projects: Vec<Quarantined>,
 }
 
@@ -84,21 +87,26 @@ struct Row {
     at: Timestamp,
 }
 
+/// SQL: true for the newest entry of each project. Runs that met the same project have an entry each, until one of them
+/// is complete.
+pub(crate) const NEWEST_ENTRY: &str = "(run_id, project_id) IN (SELECT max(run_id), project_id FROM sti_backfill_quarantine GROUP BY project_id)";
+
 /// Reads the quarantine: how many of each class, and the first `most` projects. Locks nothing.
 ///
 /// # Errors
 /// Whatever the database says; the ledger's tables must be there.
 pub fn quarantine(connection: &mut AnyConnection, most: u32) -> Result<Quarantine, DbError> {
     read_snapshot(connection, |connection| {
-        let classes: Vec<Class> = diesel::sql_query(
-            "SELECT class, count(*) AS projects FROM sti_backfill_quarantine GROUP BY class ORDER BY 2 DESC, 1",
-        )
+        let classes: Vec<Class> = diesel::sql_query(format!(
+            "SELECT class, count(*) AS projects FROM sti_backfill_quarantine WHERE {NEWEST_ENTRY} \
+             GROUP BY class ORDER BY 2 DESC, 1"
+        ))
         .load(connection)
         .doing("counting the quarantine")?;
-        let rows: Vec<Row> = diesel::sql_query(
-            "SELECT run_id, project_id, kind, class, message, at FROM sti_backfill_quarantine \
-             ORDER BY run_id, project_id LIMIT $1",
-        )
+        let rows: Vec<Row> = diesel::sql_query(format!(
+            "SELECT run_id, project_id, kind, class, message, at FROM sti_backfill_quarantine WHERE {NEWEST_ENTRY} \
+             ORDER BY run_id, project_id LIMIT $1"
+        ))
         .bind::<BigInt, _>(i64::from(most))
         .load(connection)
         .doing("reading the quarantine")?;

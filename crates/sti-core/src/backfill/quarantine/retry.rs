@@ -1,10 +1,12 @@
 //! Tries the quarantined projects again, in chunks that go into the ledger like any other.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use diesel::RunQueryDsl as _;
 use diesel::sql_types::{BigInt, Bool, Integer, Text};
 
+use super::retried::{Portion, Retried, Tally};
 use super::{Refused, enter, scope_of};
 use crate::backfill::careful::{self, Filled};
 use crate::backfill::chunk::{self, Entry as LedgerEntry};
@@ -12,6 +14,7 @@ use crate::backfill::config::{Owner, StopSignal};
 use crate::backfill::dry_run::check_schema;
 use crate::backfill::error::BackfillError;
 use crate::backfill::ledger::RunId;
+use crate::backfill::scope::Scope;
 use crate::backfill::size::Sizing;
 use crate::backfill::terms::Terms;
 use crate::backfill::totals::Totals;
@@ -20,31 +23,12 @@ use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, Failed, dialect, limited_transaction, read_snapshot};
 use crate::keyset::{KeyRange, in_sql};
+use crate::mapping::PARENT;
 use crate::models::{Kind, PerKind, ProjectId};
 use crate::probe::Probe;
 
 /// The sweep of the chunks that retry; the sweeps of a run are counted from 1.
 const SWEEP: i32 = 0;
-
-/// What a retry did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Retried {
-    /// What became of the projects, each counted once; `error` are those that are still refused.
-    pub totals: Totals,
-    /// Projects that are in quarantine no more because they were deleted, or became drafts that their run does not
-    /// cover.
-    pub gone: i64,
-    /// Whether somebody asked it to stop before it had come to the end. The same call begins with the first one again.
-    pub stopped: bool,
-}
-
-impl Retried {
-    /// How many projects it has looked at: none, if the one that was asked for is not in quarantine.
-    #[must_use]
-    pub const fn tried(&self) -> i64 {
-        self.totals.locked + self.gone
-    }
-}
 
 #[derive(diesel::QueryableByName)]
 struct Entry {
@@ -73,35 +57,27 @@ pub fn retry(
 ) -> Result<Retried, BackfillError> {
     read_snapshot(connection, check_schema)?;
     let terms = Terms::read(connection, Sizing::default())?;
-    let mut retried = Retried::default();
+    let mut tally = Tally::default();
     let mut behind = None;
     let mut watch = Watch::new(stop, tell);
     watch.begun(waiting(connection, project)?);
     loop {
         if watch.is_asked() && there_are_more(connection, project, behind)? {
-            return Ok(Retried { stopped: true, ..retried });
+            return Ok(Retried { stopped: true, ..tally.retried() });
         }
         let done = limited_transaction(connection, terms.limits, terms.reading, |connection| {
-            retry_some(connection, terms, owner, project, behind)
+            retry_some(connection, terms, owner, project, behind, &tally.held)
         });
         let done = done.map_err(|failed| match failed {
             Failed::Body(error) => error,
             Failed::Begin(source) => DbError { doing: "beginning a retry".to_owned(), source }.into(),
             Failed::Commit(source) => DbError { doing: "committing a retry".to_owned(), source }.into(),
         })?;
-        let Some(done) = done else { return Ok(retried) };
-        retried.totals += done.totals;
-        retried.gone += done.gone;
+        let Some(done) = done else { return Ok(tally.retried()) };
         behind = Some(done.last);
-        watch.committed(retried.totals.locked + retried.gone);
+        tally.add(done);
+        watch.committed(tally.retried().tried());
     }
-}
-
-/// What one transaction did, and the last entry that it looked at.
-struct Portion {
-    totals: Totals,
-    gone: i64,
-    last: (RunId, ProjectId),
 }
 
 fn retry_some(
@@ -110,40 +86,69 @@ fn retry_some(
     owner: &Owner,
     project: Option<ProjectId>,
     behind: Option<(RunId, ProjectId)>,
+    before: &HashSet<ProjectId>,
 ) -> Result<Option<Portion>, BackfillError> {
     let entries = entries(connection, project, behind)?;
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(None) };
     let run = RunId(first.run_id);
     let scope = scope_of(connection, run)?;
-    let range = KeyRange { after: None, through: last.project_id };
-    let condition =
-        format!("{} AND {}", scope.condition_sql(), in_sql("p.id", entries.iter().map(|e| e.project_id)));
-    let filled = careful::fill(connection, &range, &condition, &Probe::default())?;
-    if !filled.outcome.adds_up() {
-        return Err(BackfillError::DoesNotAddUp { number: 0, locked: filled.outcome.locked });
-    }
-    chunk::refuse_refilling(connection, terms)?;
+    let held = hold(connection, scope, &entries)?;
+    let (again, anew): (Vec<_>, Vec<_>) = held.iter().partition(|project| before.contains(project));
+    let mut filled = fill(connection, &anew)?;
     let totals = Totals::from(&filled);
-    let looked_at = i64::try_from(entries.len()).unwrap_or(i64::MAX);
-    let gone = looked_at - totals.locked;
+    let once_more = fill(connection, &again)?;
+    filled.outcome += once_more.outcome;
+    filled.refused.extend(once_more.refused);
+    chunk::refuse_refilling(connection, terms)?;
     leave(connection, run, &entries)?;
     let chunk = record(connection, run, owner, &entries, &filled, last.project_id)?;
     enter(connection, run, chunk, &filled.refused)?;
-    Ok(Some(Portion { totals, gone, last: (run, last.project_id) }))
+    let gone = entries.iter().map(|entry| entry.project_id).filter(|project| !held.contains(project));
+    let (gone, last) = (gone.collect(), (run, last.project_id));
+    Ok(Some(Portion { totals, held, gone, last }))
 }
 
-/// How many entries there are to be tried.
+/// Locks those projects of the entries that are there and in scope, in key order.
+fn hold(connection: &mut AnyConnection, scope: Scope, entries: &[Entry]) -> Result<Vec<ProjectId>, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = DbUuid)]
+        id: ProjectId,
+    }
+    let lock = dialect::backend(connection).lock_rows();
+    let (in_scope, these) =
+        (scope.condition_sql(), in_sql("p.id", entries.iter().map(|entry| entry.project_id)));
+    let sql = format!("SELECT p.id FROM {PARENT} p WHERE {in_scope} AND {these} ORDER BY p.id {lock}");
+    let rows: Vec<Row> =
+        diesel::sql_query(sql).load(connection).doing("locking the projects in quarantine")?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Makes the rows of these projects, which are locked, as far as the database lets it.
+fn fill(connection: &mut AnyConnection, projects: &[&ProjectId]) -> Result<Filled, BackfillError> {
+    let Some(last) = projects.last() else { return Ok(Filled::default()) };
+    let range = KeyRange { after: None, through: **last };
+    let these = in_sql("p.id", projects.iter().map(|project| **project));
+    let filled = careful::fill(connection, &range, &these, &Probe::default())?;
+    if !filled.outcome.adds_up() {
+        return Err(BackfillError::DoesNotAddUp { number: 0, locked: filled.outcome.locked });
+    }
+    Ok(filled)
+}
+
+/// How many projects there are to be tried.
 fn waiting(connection: &mut AnyConnection, project: Option<ProjectId>) -> Result<i64, DbError> {
     #[derive(diesel::QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
-        entries: i64,
+        projects: i64,
     }
     let which = which(project, None);
-    let sql = format!("SELECT count(*) AS entries FROM sti_backfill_quarantine WHERE {which}");
+    let sql =
+        format!("SELECT count(DISTINCT project_id) AS projects FROM sti_backfill_quarantine WHERE {which}");
     let row: Row =
         diesel::sql_query(sql).get_result(connection).doing("counting the projects in quarantine")?;
-    Ok(row.entries)
+    Ok(row.projects)
 }
 
 /// Whether there are entries that were not tried.

@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::super::event;
 use super::super::gate::{Gate, GateResult};
-use crate::backfill::{RunState, last_run};
+use crate::backfill::{NEWEST_ENTRY, RunState, last_run};
 use crate::db::error::Doing as _;
 use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, DbError, catalog};
@@ -44,9 +44,8 @@ pub(in super::super) fn quarantine(connection: &mut AnyConnection) -> Result<Opt
         return Ok(None);
     }
     let doing = "reading the projects in quarantine";
-    // One entry for each run that met the project.
     let classes: Vec<Class> = diesel::sql_query(format!(
-        "SELECT class, count(DISTINCT project_id) AS count FROM {QUARANTINE} GROUP BY class ORDER BY class"
+        "SELECT class, count(*) AS count FROM {QUARANTINE} WHERE {NEWEST_ENTRY} GROUP BY class ORDER BY class"
     ))
     .load(connection)
     .doing(doing)?;

@@ -21,6 +21,7 @@ sti_core::both_backends! {
     a_retry_that_is_stopped_is_gone_on_with,
     a_catch_up_sweep_leaves_the_quarantine_alone,
     a_complete_run_clears_the_quarantine_of_earlier_ones,
+    a_project_that_two_runs_met_is_counted_once,
     too_many_errors_stop_the_run,
 }
 
@@ -271,6 +272,48 @@ fn a_complete_run_clears_the_quarantine_of_earlier_ones(database: &TestDatabase)
     assert_eq!(ids, [id(9)], "the draft, which the second run did not look at");
     run(database, &config(10, Scope::All)).unwrap();
     assert_eq!(found(database).total(), 0);
+}
+
+/// Six entries of four projects: the second run is stopped when it has met two of them again.
+fn a_project_that_two_runs_met_is_counted_once(database: &TestDatabase) {
+    set_up(database, 10, |number| number <= 2 || number > 8);
+    refuse_poison(database);
+    let mut config = config(5, Scope::NonDraft);
+    config.max_error_rate = ErrorRate::percent(100.0).unwrap();
+    run(database, &config).unwrap();
+    database.execute(&format!("UPDATE projects_project SET is_draft = true WHERE id = '{}'", id(2)));
+    config.scope = Scope::All;
+    let stop = config.stop.clone();
+    let behind = super::rig::Tell(|event: &Event| {
+        if matches!(event, Event::ChunkDone { .. }) {
+            stop.stop();
+        }
+    });
+    assert_eq!(run_observed(database, &config, &behind).unwrap().ending, Ending::Stopped);
+    assert_eq!(database.count("sti_backfill_quarantine"), 6);
+
+    let list = found(database);
+    assert_eq!((list.total(), list.classes), (4, vec![("check_violation".to_owned(), 4)]));
+    let listed: Vec<_> = list.projects.iter().map(|p| (p.run.0, p.project.hex())).collect();
+    assert_eq!(listed, [(1, id(9)), (1, id(10)), (2, id(1)), (2, id(2))]);
+
+    // One can be made, and is there when it is tried for the second run. Another is gone for the first run, which did
+    // not cover drafts, and refused for the second.
+    database.execute(&format!("UPDATE projects_project SET course_name = 'fine' WHERE id = '{}'", id(1)));
+    let (owner, mut told) = (Owner::this_process("test"), Vec::new());
+    let never = StopSignal::default();
+    let tell = &mut |event: &_| told.push(format!("{event:?}"));
+    let retried = retry(&mut open(database), &owner, None, &never, tell).unwrap();
+    assert_eq!(retried, Retried { totals: totals(4, 1, 3), gone: 0, stopped: false });
+    assert_eq!((&*told[0], &**told.last().unwrap()), ("Begun { of: 4 }", "Committed { done: 4 }"));
+    assert_eq!(found(database).total(), 3);
+
+    database.execute(&format!("DELETE FROM projects_project WHERE id = '{}'", id(2)));
+    allow_poison(database);
+    let all = tried(database, &owner, None);
+    assert_eq!(all, Retried { totals: totals(2, 2, 0), gone: 1, stopped: false });
+    assert_eq!(database.count("sti_backfill_quarantine"), 0);
+    check_ledger(database);
 }
 
 fn too_many_errors_stop_the_run(database: &TestDatabase) {

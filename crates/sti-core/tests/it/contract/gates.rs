@@ -105,7 +105,7 @@ fn pending_migrations_refuse(database: &TestDatabase) {
     assert_eq!(schema.evidence, ["migration 00000000000103_sti_repair_log has not run"]);
 }
 
-/// A run has met two projects, and a later one has met the first of them again.
+/// A run has met two projects, and a later one has met the first of them again, which broke another rule then.
 fn projects_in_quarantine_refuse(database: &TestDatabase) {
     ready(database);
     let [first, second] = [1, 2].map(|number| id(number).hex());
@@ -116,9 +116,11 @@ fn projects_in_quarantine_refuse(database: &TestDatabase) {
          INSERT INTO sti_backfill_run (state, include_drafts, mapping_version, eligible, started_at, tool_version, \
             started_by) VALUES ('failed', false, 1, 2, {now}, '1', 'a'), ('failed', false, 1, 2, {now}, '1', 'a'); \
          INSERT INTO sti_backfill_chunk (run_id, sweep, number, through_id, state, token, owner, lease_expires_at) \
-            SELECT id, 1, 1, '{second}', 'done', '{first}', 'a', {now} FROM sti_backfill_run; \
+            SELECT id, 1, row_number() OVER (ORDER BY id), '{second}', 'done', '{first}', 'a', {now} \
+            FROM sti_backfill_run; \
          INSERT INTO sti_backfill_quarantine (run_id, project_id, chunk_id, kind, class, message, at) \
-            SELECT run_id, '{first}', id, 'school', 'check_violation', 'refused', {now} FROM sti_backfill_chunk; \
+            SELECT run_id, '{first}', id, 'school', CASE number WHEN 1 THEN 'unique_violation' ELSE 'check_violation' \
+            END, 'refused', {now} FROM sti_backfill_chunk; \
          INSERT INTO sti_backfill_quarantine (run_id, project_id, chunk_id, kind, class, message, at) \
             SELECT run_id, '{second}', id, 'school', 'invalid_value', 'refused', {now} FROM sti_backfill_chunk \
             ORDER BY id LIMIT 1",
