@@ -19,6 +19,7 @@ pub mod prometheus;
 pub mod retries;
 pub mod signals;
 pub mod stderr;
+pub mod stdout;
 pub mod steps;
 pub mod target;
 pub mod telemetry;

@@ -3,15 +3,15 @@
 mod report;
 
 use std::io::{IsTerminal as _, Write as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sti_cli::answer::EXIT_CODES;
 use sti_cli::signals::Listener;
 use sti_cli::stderr::warn;
-use sti_cli::{Answer, Common, Exit, Report as _};
+use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, stdout};
 use sti_core::backfill::StopSignal;
 use sti_core::backfill::status::{Condition, Status, StatusReader};
-use sti_core::db::Access;
+use sti_core::db::{Access, AnyConnection};
 
 use self::report::StatusReport;
 
@@ -23,7 +23,8 @@ use self::report::StatusReport;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Options {
-    /// Look again every so many seconds until the run has ended, or Ctrl-C.
+    /// Look again every so many seconds until the run has ended, Ctrl-C, or nobody reads the output any more. Exit code 2
+    /// when it is ended while the database cannot be reached.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     watch: Option<u64>,
@@ -31,43 +32,67 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options, common: &Common) -> Answer {
     let target = common.database.resolve("sti status")?;
-    let mut connection = target.connect(Access::Read)?;
-    let mut reader = StatusReader::default();
-    let status = reader.read(&mut connection)?;
+    let mut look = Look { target: &target, connection: None, reader: StatusReader::default() };
+    let mut status = look.now()?;
     let Some(seconds) = options.watch else {
         StatusReport::new(&target, &status).print(common.format)?;
         return Ok(exit(&status));
     };
-    let stop = StopSignal::default();
-    let _listener = Listener::start(&stop, Exit::Stopped)?;
-    let mut status = status;
+    let (stop, time) = (StopSignal::default(), Duration::from_secs(seconds));
+    let _listener = Listener::start(&stop, Exit::Failed)?;
     loop {
         clear_screen();
         StatusReport::new(&target, &status).print(common.format)?;
-        if is_over(&status) || !wait(&stop, Duration::from_secs(seconds)) {
+        if is_over(&status) || !wait(&stop, time) {
             return Ok(exit(&status));
         }
         status = loop {
-            let read = reader.read(&mut connection);
-            match read {
+            match look.now() {
                 Ok(status) => break status,
-                Err(error) => warn(format_args!("cannot look: {error}; trying again")),
-            }
-            if !wait(&stop, Duration::from_secs(seconds)) {
-                return Ok(exit(&status));
-            }
-            // It may have been lost; one that cannot be opened yet is tried again with the next look.
-            if let Ok(opened) = target.connect(Access::Read) {
-                connection = opened;
+                // What was seen before says nothing about now.
+                Err(failure) if stop.is_set() => return Err(failure),
+                Err(failure) => {
+                    warn(format_args!("cannot look: {}; trying again", failure.message));
+                    if !wait(&stop, time) {
+                        return Err(failure);
+                    }
+                }
             }
         };
     }
 }
 
-/// Waits; false when it is asked to stop.
+/// Looks again and again, on a connection that is opened anew when it has failed.
+struct Look<'t> {
+    target: &'t Target,
+    connection: Option<AnyConnection>,
+    reader: StatusReader,
+}
+
+impl Look<'_> {
+    fn now(&mut self) -> Result<Status, Failure> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.target.connect(Access::Read)?,
+        };
+        let status = self.reader.read(&mut connection)?;
+        self.connection = Some(connection);
+        Ok(status)
+    }
+}
+
+/// Waits; false when it is asked to stop, or nobody reads any more.
 fn wait(stop: &StopSignal, time: Duration) -> bool {
-    stop.rest(time);
-    !stop.is_set()
+    const STEP: Duration = Duration::from_millis(200);
+    let begun = Instant::now();
+    while !stop.is_set() && stdout::is_read() {
+        let left = time.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return true;
+        }
+        stop.rest(left.min(STEP));
+    }
+    false
 }
 
 /// On a terminal each look takes the place of the one before.

@@ -59,8 +59,8 @@ fn a_missing_table(database: &TestDatabase) {
 
 /// A backfill in a process of its own, with rests so that it lasts.
 pub(crate) struct Running {
-    child: Child,
-    lines: Lines<BufReader<ChildStderr>>,
+    pub(crate) child: Child,
+    pub(crate) lines: Lines<BufReader<ChildStderr>>,
 }
 
 impl Running {
