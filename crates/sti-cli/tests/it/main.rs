@@ -7,6 +7,7 @@ mod bad_input;
 mod counts;
 mod dot_env;
 mod faults;
+mod grants;
 mod help;
 mod kill;
 mod logs;

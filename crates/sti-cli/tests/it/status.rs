@@ -80,7 +80,7 @@ fn a_run_from_its_first_chunk_to_its_end(database: &TestDatabase) {
 }
 
 /// A run that nobody works on, so that a watch does not come to an end.
-fn a_run_is_left(database: &TestDatabase) {
+pub(crate) fn a_run_is_left(database: &TestDatabase) {
     database.execute(
         "INSERT INTO sti_backfill_run (state, include_drafts, mapping_version, eligible, started_at, tool_version, \
          started_by) VALUES ('active', false, 1, 10, '2026-01-02 03:04:05', '1', 'host/1/x')",

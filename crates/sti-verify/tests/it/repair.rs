@@ -1,8 +1,8 @@
 //! Repairing: the plan, its refusals, and what was done.
 
-use sti_core::test_support::TestDatabase;
+use sti_core::test_support::{TestDatabase, documented_role};
 
-use crate::rig::{json, migrate, run_on, settings, shown};
+use crate::rig::{json, migrate, run_on, settings, shown, sti_verify};
 
 sti_core::both_backends! { nothing_to_repair }
 sti_core::both_backends! { django: from_legacy, from_subtype, a_pointer_refuses }
@@ -84,4 +84,22 @@ fn a_pointer_refuses(database: &TestDatabase) {
         insta::assert_snapshot!("pointers_refused", shown(&run_on(database, &arguments)));
     });
     assert_eq!(database.count("sti_repair_log"), 0);
+}
+
+/// The rights that docs/sti_rollout.md names: to look, and to repair.
+#[test]
+fn the_documented_grants_are_enough() {
+    for reading in [true, false] {
+        let database = TestDatabase::django_postgres();
+        migrate(&database);
+        let url = documented_role(&database, reading);
+        let run = |arguments: &[&str]| sti_verify(arguments).args(["--database-url", &url]).output().unwrap();
+        json(&run(&["--format", "json"]), 1);
+        if !reading {
+            let repair = ["--repair", "--from", "legacy", "--format", "json"];
+            let digest = json(&run(&repair), 0)["digest"].as_str().unwrap().to_owned();
+            json(&run(&[&repair[..], &["--execute", "--confirm", &digest]].concat()), 0);
+            assert!(database.count("sti_repair_log") > 0);
+        }
+    }
 }
