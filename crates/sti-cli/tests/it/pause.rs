@@ -1,14 +1,26 @@
 //! `sti pause`, `sti resume` and `sti cancel` as their user sees them, with a backfill in another process.
 
 use std::io::{BufRead as _, BufReader, Lines};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-use sti_core::test_support::TestDatabase;
+use sti_core::test_support::{PlainConnection, TestDatabase, check_ledger};
 
 use crate::rig::{json, migrate, settings, shown, sti, sti_on};
 
-sti_core::both_backends! { nothing_to_pause, bad_reasons, a_missing_table }
-sti_core::both_backends! { django: another_process_pauses_resumes_and_cancels, a_wait_ends_with_a_signal }
+sti_core::both_backends! {
+    nothing_to_pause,
+    bad_reasons,
+    a_missing_table,
+    a_stop_before_the_first_chunk_says_so,
+    a_lock_in_the_way_is_exit_code_2,
+}
+sti_core::both_backends! {
+    django:
+    another_process_pauses_resumes_and_cancels,
+    a_wait_ends_with_a_signal,
+    a_terminal_that_goes_away_costs_a_chunk_at_most,
+}
 
 pub(crate) fn told(database: &TestDatabase, arguments: &[&str]) -> Command {
     let mut command = sti(arguments);
@@ -117,13 +129,61 @@ fn another_process_pauses_resumes_and_cancels(database: &TestDatabase) {
     assert!(reason.starts_with("cancelled by ana@") && reason.ends_with(": enough"), "{reason}");
 }
 
+/// The report claims nothing of a chunk that was never begun.
+fn a_stop_before_the_first_chunk_says_so(database: &TestDatabase) {
+    migrate(database);
+    told(database, &["pause", "--reason", "not tonight"]).output().unwrap();
+    let mut backfill = Running::of(&mut sti_on(database, &["backfill"]));
+    backfill.until("waiting: paused by ana@");
+    signal(&backfill.child, "INT");
+    let output = backfill.child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("Run 1 was stopped, as asked. Each chunk is committed as a whole, or nothing"),
+        "{said}"
+    );
+    assert!(!said.contains("after the chunk"), "{said}");
+}
+
+/// As docs/runbook.md has it: SIGHUP ends it at once, and the same command goes on.
+fn a_terminal_that_goes_away_costs_a_chunk_at_most(database: &TestDatabase) {
+    migrate(database);
+    let mut backfill = Running::start(database);
+    backfill.until("chunk 2:");
+    signal(&backfill.child, "HUP");
+    backfill.lines.by_ref().for_each(drop);
+    let ended = backfill.child.wait().unwrap();
+    assert_eq!(ended.signal(), Some(1), "a shell shows it as 129");
+    let done = database.count("sti_backfill_chunk WHERE state = 'done'");
+    assert!(done >= 2 && database.count("sti_backfill_chunk WHERE state = 'leased'") <= 1);
+    let again = json(&sti_on(database, &["backfill", "--format", "json"]).output().unwrap(), 1);
+    assert_eq!((&again["resumed"], &again["ending"]), (&true.into(), &"complete".into()));
+    check_ledger(database);
+}
+
+/// Somebody holds the ledger for longer than they wait.
+fn a_lock_in_the_way_is_exit_code_2(database: &TestDatabase) {
+    migrate(database);
+    let mut writer = PlainConnection::open(database.url()).unwrap();
+    writer.execute(database.either("BEGIN; LOCK TABLE sti_backfill_control", "BEGIN IMMEDIATE")).unwrap();
+    let output = told(database, &["pause", "--reason", "users report slow pages"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+    writer.execute("ROLLBACK").unwrap();
+    assert_eq!(database.count("sti_backfill_control"), 0);
+}
+
+fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+}
+
 fn a_wait_ends_with_a_signal(database: &TestDatabase) {
     migrate(database);
     told(database, &["pause", "--reason", "not tonight"]).output().unwrap();
     let mut backfill = Running::start(database);
     backfill.until("waiting: paused by ana@");
-    let pid = backfill.child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    signal(&backfill.child, "INT");
     assert_eq!(backfill.end(3)["ending"], "stopped");
     assert_eq!(database.count("sti_backfill_chunk"), 0);
 }

@@ -74,7 +74,11 @@ impl RunReport {
                 number(self.this_process.error.total()),
                 number(self.this_process.locked)
             ),
-            "stopped" => format!("Run {run} was stopped after the chunk that was under way."),
+            "stopped" => {
+                format!(
+                    "Run {run} was stopped, as asked. Each chunk is committed as a whole, or nothing of it is."
+                )
+            }
             "given_up" => format!("Run {run} was given up: {}.", self.reason()),
             _ => format!("Run {run} was ended by another process: {}.", self.reason()),
         }
