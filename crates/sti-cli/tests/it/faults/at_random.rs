@@ -1,9 +1,12 @@
 //! Killed at random moments, over and over, with a server that crashes now and then: what the ledger says is done is
-//! done, and nothing is counted twice. `STI_TEST_KILLS` says how often (`cargo xtask test --long` sets it).
+//! done, and nothing is counted twice. `STI_TEST_KILLS` says how often it dies of a plain `kill -9` (`cargo xtask test
+//! --long` sets it); the other faults come on top of that.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
 use sti_core::test_support::postgres::{Binaries, Server, ServerOptions};
 use sti_core::test_support::{TestDatabase, check_ledger};
 
@@ -11,7 +14,7 @@ use super::process::Process;
 use crate::kill::{CHUNK, check_rows};
 use crate::rig::{json, migrate, sti_on};
 
-/// How many times, if nothing else is said.
+/// How many times by `kill -9` alone, if nothing else is said.
 const KILLS: u32 = 20;
 
 fn kills() -> u32 {
@@ -48,7 +51,17 @@ fn rows(database: &TestDatabase) -> [i64; 2] {
     ["projects_schoolproject", "projects_selfstudyproject"].map(|table| database.count(table))
 }
 
-/// Strikes until it has struck so often; each run that comes to its end is checked, and made undone for the next.
+/// A run that has come to its end is what an undisturbed one is: the same totals, the same rows.
+#[track_caller]
+fn check_end(database: &TestDatabase, undisturbed: &TestDatabase, expected: &Value, seed: u64) {
+    let runs = json(&sti_on(database, &["runs", "--limit", "1", "--format", "json"]).output().unwrap(), 0);
+    let run = &runs["runs"][0];
+    assert_eq!((&run["state"], &run["totals"]), (&"done".into(), &expected["totals"]), "seed {seed}");
+    check_rows(database, undisturbed);
+}
+
+/// Strikes until it has died of so many `kill -9`; each run that comes to its end is checked, and made undone for the
+/// next.
 fn strike(database: &TestDatabase, undisturbed: &TestDatabase, faults: &[Fault], server: Option<&Server>) {
     migrate(undisturbed);
     let expected = json(&sti_on(undisturbed, &CHUNK).output().unwrap(), 1);
@@ -60,14 +73,14 @@ fn strike(database: &TestDatabase, undisturbed: &TestDatabase, faults: &[Fault],
         "CREATE TABLE s AS SELECT * FROM projects_schoolproject; \
          CREATE TABLE t AS SELECT * FROM projects_selfstudyproject",
     );
-    let mut struck = 0;
-    while struck < kills() {
+    let mut killed = 0;
+    while killed < kills() {
         let mut process = Process::start(backfill(database));
         let fault = faults[random.usize(..faults.len())];
         process.wait_until_it_says("run ");
         std::thread::sleep(Duration::from_micros(random.u64(0..120_000)));
-        if !process.has_ended() {
-            struck += 1;
+        let struck = !process.has_ended();
+        if struck {
             match (fault, server) {
                 (Fault::Kill, _) | (Fault::CrashServer, None) => process.signal("KILL"),
                 (Fault::EndSessions, _) => database.execute(
@@ -85,16 +98,20 @@ fn strike(database: &TestDatabase, undisturbed: &TestDatabase, faults: &[Fault],
                 process.signal("KILL");
             }
         }
-        process.end();
+        let died_of_it = process.end().status.signal() == Some(9);
+        if struck && died_of_it && matches!(fault, Fault::Kill) {
+            killed += 1;
+        }
         wait_for_sessions(database);
         check_counts(database, before, seed);
         if database.count("sti_backfill_run WHERE state = 'active'") == 0 {
+            check_end(database, undisturbed, &expected, seed);
             start_over(database);
         }
     }
     let last = json(&backfill(database).output().unwrap(), 1);
     assert_eq!(last["totals"], expected["totals"], "seed {seed}");
-    check_rows(database, undisturbed);
+    check_end(database, undisturbed, &expected, seed);
     check_counts(database, before, seed);
 }
 
