@@ -1,5 +1,6 @@
 //! The progress of a backfill: a bar with rate and ETA on a terminal, plain lines elsewhere.
 
+mod others;
 pub(crate) mod state;
 pub(crate) mod words;
 
@@ -10,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use sti_core::observe::{Event, Observer};
 
+pub use self::others::Others;
 use self::state::State;
 use self::words::{chunk_words, waiting, waiting_for_server, words};
 use crate::document::number;
@@ -17,14 +19,14 @@ use crate::stderr::{self, show};
 use crate::time::rough;
 
 /// The display that fits: a bar when stderr is a terminal, plain lines when it is not, nothing when it is a log.
-/// `verbose` tells every chunk.
+/// `verbose` tells every chunk; `others` is what other processes have done of the run.
 #[must_use]
-pub fn display(verbose: bool) -> Option<Box<dyn Observer>> {
+pub fn display(verbose: bool, others: &Others) -> Option<Box<dyn Observer>> {
     if stderr::is_log() {
         return None;
     }
     let terminal = std::io::stderr().is_terminal();
-    let state = Mutex::new(State::default());
+    let state = Mutex::new(State::beside(others));
     if terminal {
         let style = "{elapsed_precise} [{bar:30}] {percent}% {human_pos}/{human_len} projects, {rate}, ETA {eta}{msg}";
         let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -80,7 +82,10 @@ impl Observer for Bar {
                 self.bar.reset_eta();
             }
             Event::ChunkDone { .. } => self.bar.set_position(state.run.locked.unsigned_abs()),
-            Event::WaitingForLease { owner } => self.bar.set_message(format!("; {}", waiting(owner))),
+            Event::WaitingForLease { owner } => {
+                self.bar.set_position(state.run.locked.unsigned_abs());
+                self.bar.set_message(format!("; {}", waiting(owner)));
+            }
             // Said once above the bar, and kept up to date in it.
             Event::Throttled { reason, waited } if !waited.is_zero() => {
                 self.bar.set_message(format!("; waiting for {}: {reason}", rough(*waited)));

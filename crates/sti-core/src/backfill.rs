@@ -31,7 +31,7 @@ pub use dry_run::{DryRun, dry_run};
 pub use engine::{Backfill, Ending};
 pub use error::BackfillError;
 pub use error_rate::{ErrorRate, InvalidErrorRate};
-pub use last_run::{LastRun, RunState, last_run, oldest_lease, runs};
+pub use last_run::{LastRun, RunState, done_by_others, last_run, oldest_lease, runs};
 pub use ledger::RunId;
 pub(crate) use quarantine::NEWEST_ENTRY;
 pub use quarantine::{Quarantine, Quarantined, Retried, quarantine, retry};

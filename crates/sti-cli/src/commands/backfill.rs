@@ -1,7 +1,7 @@
 //! `sti backfill`
 
 mod gated;
-mod metered;
+mod ledger_watch;
 mod report;
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use sti_core::observe::Observer;
 use sti_core::repository::WriteMode;
 
 use self::gated::GateArgs;
-use self::metered::LedgerWatch;
+use self::ledger_watch::{LedgerWatch, Readers};
 use self::report::{DryRunReport, RunReport};
 use super::flag_off;
 
@@ -43,8 +43,8 @@ pub(crate) struct Options {
     /// (2000 on SQLite). Larger ones are not faster; --chunk takes them.
     #[arg(long, value_name = "MS", default_value = "250", value_parser = chunk_time)]
     target_ms: ChunkTime,
-    /// Chunks worked on at a time, 1 to 64, each on a connection of its own. On SQLite always one, since it has one
-    /// writer. More processes, also on other machines, may join the same run.
+    /// Chunks worked on at a time, 1 to 64, each on a connection of its own; one more connection reads how far the run
+    /// is. On SQLite always one, since it has one writer. More processes, also on other machines, may join the same run.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     workers: u8,
     /// How long to wait for what passes by itself before stopping with exit code 3: a server that restarts or takes no
@@ -136,11 +136,13 @@ fn live(options: &Options, common: &Common, target: &Target, scope: Scope) -> An
     drop(target.connect(Access::Write)?);
     let gate = options.gate.watch();
     config.gate = gate.as_ref().map(|(gate, _)| gate.clone());
-    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(LogObserver::new(&config.owner))];
-    observers.extend(progress::display(options.verbose));
+    let others = progress::Others::default();
+    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(LogObserver::new(&config.owner, &others))];
+    observers.extend(progress::display(options.verbose, &others));
     observers.push(Box::new(Arc::clone(&metrics)));
-    let watch =
-        common.telemetry.wanted().then(|| LedgerWatch::start(target.url.clone(), Arc::clone(&metrics)));
+    let metered = common.telemetry.wanted().then(|| Arc::clone(&metrics));
+    let readers = Readers { owner: config.owner.clone(), progress: others, metrics: metered };
+    let watch = LedgerWatch::start(target.url.clone(), readers);
     let ended = Backfill::run(&|| connect(&target.url, Access::Write, target.command()), &config, &observers);
     drop((observers, watch, gate));
     metrics.ended(&ended);

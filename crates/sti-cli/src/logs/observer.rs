@@ -9,6 +9,7 @@ use tracing::Level;
 
 use super::TARGET;
 use crate::document::number;
+use crate::progress::Others;
 use crate::progress::state::State;
 use crate::progress::words::{chunk_words, waiting, waiting_for_server, words};
 
@@ -35,10 +36,11 @@ struct Record {
 }
 
 impl LogObserver {
-    /// The observer of the process that the ledger calls `owner`.
+    /// The observer of the process that the ledger calls `owner`, beside `others` that work on the same run.
     #[must_use]
-    pub fn new(owner: &impl ToString) -> Self {
-        Self { owner: owner.to_string(), known: Mutex::default() }
+    pub fn new(owner: &impl ToString, others: &Others) -> Self {
+        let known = Known { run: None, progress: State::beside(others) };
+        Self { owner: owner.to_string(), known: Mutex::new(known) }
     }
 }
 

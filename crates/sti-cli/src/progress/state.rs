@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sti_core::backfill::Totals;
+use sti_core::backfill::{RunId, Totals};
 use sti_core::observe::Event;
 
+use super::others::Others;
 use crate::document::{number, percent};
 
 /// The longest time between two lines about chunks.
@@ -16,10 +17,14 @@ const WAIT_INTERVAL: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) eligible: i64,
-    /// Of the run, as far as this process knows: what the ledger held at the start, and its own chunks.
+    /// Of the run: what others had done when the ledger was last read, and this process's own chunks.
     pub(crate) run: Totals,
+    id: Option<RunId>,
+    /// What the ledger held at the start.
+    before: Totals,
     /// Done by this process.
-    here: i64,
+    here: Totals,
+    others: Others,
     begun: Option<Instant>,
     told: Option<Instant>,
     /// Waited for something that is no chunk: it says nothing about how fast chunks are.
@@ -33,21 +38,25 @@ pub(crate) struct State {
 const TELL_PROJECTS: u32 = 10;
 
 impl State {
-    /// Takes the figures of an event.
+    pub(crate) fn beside(others: &Others) -> Self {
+        Self { others: others.clone(), ..Self::default() }
+    }
+
+    /// Takes the figures of an event, and of the last reading of the ledger.
     pub(crate) fn take(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { eligible, totals, .. } => {
+            Event::RunStarted { run, eligible, totals, .. } => {
+                self.id = Some(*run);
                 self.eligible = *eligible;
-                self.run = *totals;
+                self.before = *totals;
                 self.begun = Some(Instant::now());
             }
-            Event::ChunkDone { totals, .. } => {
-                self.run += *totals;
-                self.here += totals.locked;
-            }
+            Event::ChunkDone { totals, .. } => self.here += *totals,
             Event::ThrottleEnded { waited, .. } => self.waited += *waited,
             _ => {}
         }
+        self.run = self.id.and_then(|run| self.others.of(run)).unwrap_or(self.before);
+        self.run += self.here;
     }
 
     pub(crate) fn due(&mut self) -> bool {
@@ -75,7 +84,9 @@ impl State {
     pub(crate) fn line(&self) -> String {
         let worked = self.begun.map(|begun| begun.elapsed().saturating_sub(self.waited));
         let seconds = worked.map_or(0.0, |worked| worked.as_secs_f64());
-        let rate = if seconds > 0.0 { self.here as f64 / seconds } else { 0.0 };
+        // Of all processes, since this one began.
+        let done = (self.run.locked - self.before.locked).max(0);
+        let rate = if seconds > 0.0 { done as f64 / seconds } else { 0.0 };
         let left = (self.eligible - self.run.locked).max(0);
         let eta = if rate > 0.0 { format!("{:.0} s", left as f64 / rate) } else { "unknown".to_owned() };
         format!(
@@ -88,5 +99,37 @@ impl State {
             number(self.run.error.total()),
             number(rate as i64),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(locked: i64) -> Event {
+        let totals = Totals { locked, ..Totals::default() };
+        Event::ChunkDone { sweep: 1, number: 1, totals, duration: Duration::ZERO }
+    }
+
+    #[test]
+    fn what_others_do_counts_and_nothing_counts_twice() {
+        let others = Others::default();
+        let mut state = State::beside(&others);
+        let all = |locked| Totals { locked, ..Totals::default() };
+        state.take(&Event::RunStarted { run: RunId(7), resumed: true, eligible: 1_000, totals: all(100) });
+        state.take(&done(50));
+        assert_eq!(state.run.locked, 150);
+        // A reading of an earlier run, as when this one is not begun yet.
+        others.are_at(RunId(6), all(900));
+        state.take(&done(50));
+        assert_eq!(state.run.locked, 200);
+        others.are_at(RunId(7), all(600));
+        state.take(&Event::WaitingForLease { owner: String::new() });
+        assert_eq!(state.run.locked, 700);
+        state.begun = Instant::now().checked_sub(Duration::from_secs(6));
+        let line = state.line();
+        assert!(line.starts_with("700 of 1,000 projects (70.0%)"), "{line}");
+        // 600 in 6 s, of which this process did 100.
+        assert!(line.ends_with("/s, ETA 3 s"), "{line}");
     }
 }

@@ -13,6 +13,7 @@ mod kill;
 mod logs;
 mod metrics;
 mod pause;
+mod progress;
 mod prometheus;
 mod quarantine;
 mod rig;

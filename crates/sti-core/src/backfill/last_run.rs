@@ -3,6 +3,7 @@
 use diesel::RunQueryDsl as _;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
+use super::config::Owner;
 use super::error::BackfillError;
 use super::ledger::{self, RunId};
 use super::scope::Scope;
@@ -136,6 +137,21 @@ impl From<Row> for LastRun {
             totals: Totals::default(),
         }
     }
+}
+
+/// The newest run, and what its chunks did that other processes than `owner` have committed; `None` when there was no
+/// run. The ledger's tables must be there.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn done_by_others(
+    connection: &mut AnyConnection,
+    owner: &Owner,
+) -> Result<Option<(RunId, Totals)>, DbError> {
+    let Some(LastRun { run, .. }) = newest(connection)? else { return Ok(None) };
+    let of_others = format!("run_id = $1 AND owner <> '{}'", owner.to_string().replace('\'', "''"));
+    let totals = ledger::totals_between(connection, run, &of_others, (0, i64::MAX))?;
+    Ok(Some((run, totals)))
 }
 
 /// When the oldest lease of a run that is held was taken, by the database's clock; `None` when none is held.
