@@ -48,7 +48,8 @@ pub(crate) struct Options {
     /// On an empty database (or one that an earlier walk filled): postgres://USER@HOST/DATABASE or sqlite:PATH.
     #[arg(long, value_name = "URL", group = "where")]
     scratch_url: Option<String>,
-    /// On a staging copy with real rows: no sample, nothing broken on purpose, the drop only rehearsed.
+    /// On a staging copy with real rows: no sample, nothing broken on purpose, the drop only rehearsed. Refused where the
+    /// legacy columns are gone, or a restore is not finished.
     #[arg(long, value_name = "URL", group = "where", conflicts_with = "plant")]
     database_url: Option<String>,
     /// Drop and restore the legacy columns of the staging copy too.

@@ -1,5 +1,6 @@
 //! Where the walk goes: on a database of our own making, on an empty one, or on a staging copy.
 
+mod copy;
 mod scratch;
 
 use std::fs;
@@ -62,22 +63,17 @@ impl Place {
 
     fn staging_copy(url: &str, destructive: bool) -> Result<Self, Failure> {
         let database = Database::new(url.to_owned())?;
-        if !database.has_table("projects_project")? {
-            return Err(Failure::new(format!(
-                "{} has no table projects_project: --database-url is for a staging copy with real rows; \
-                 --scratch-url is for an empty database",
-                database.url()
-            )));
-        }
+        copy::check(&database)?;
         let end = if destructive {
             "drop the legacy columns, restore them, and take the rollout back to ENABLE_STI=false"
         } else {
             "rehearse the drop and roll it back (nothing is dropped without --allow-destructive)"
         };
         let words = format!(
-            "a staging copy with real rows. The walk will count and look first; then make the tools' own tables, kill \
-             and resume a backfill, add the subtype rows that are missing, make rows that differ agree with the \
-             legacy columns, delete rows of the wrong kind and rows without a project, and set pointers at those to NULL \
+            "a staging copy with real rows. The walk will count and look first; then make the tools' own tables, and \
+             the subtype tables where they are missing, take away what a drop that was killed has left behind, kill and \
+             resume a backfill, add the subtype rows that are missing, make rows that differ agree with the legacy columns, \
+             delete rows of the wrong kind and rows without a project, and set pointers at those to NULL \
              (all as it was: in sti_repair_log), add and delete a few projects of its own, and {end}. \
              Nobody else may write to it meanwhile, or figures will differ"
         );

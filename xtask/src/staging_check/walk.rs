@@ -50,6 +50,8 @@ pub(super) struct Memory {
     pub(super) digest: Option<String>,
     /// The legacy columns as they were right before the drop.
     pub(super) before_drop: Option<BeforeDrop>,
+    /// Whether this walk has brought the legacy columns back: drops on record may be older.
+    pub(super) restored: bool,
 }
 
 /// What must come back.

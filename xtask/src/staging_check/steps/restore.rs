@@ -22,21 +22,21 @@ pub(super) fn triggers(database: &Database) -> Result<Vec<String>, Failure> {
     database.column(name, &format!("FROM {from} ORDER BY {name}"))
 }
 
+/// A drop of this walk. What is on record may be older, and without permission nothing is dropped or restored.
 fn needs_a_drop(walk: &Walk) -> Result<(), Stop> {
-    if legacy_columns(walk.database())?.is_empty() {
-        return Ok(());
+    if !walk.place.may_drop() || !legacy_columns(walk.database())?.is_empty() {
+        return Err(walk.no_drop());
     }
-    Err(walk.no_drop())
+    Ok(())
 }
 
+/// A restore of this walk.
 fn needs_a_restore(walk: &Walk) -> Result<(), Stop> {
-    let database = walk.database();
-    let restored = database.count("sti_drop_event WHERE restored_at IS NOT NULL")?;
-    if restored > 0 && legacy_columns(database)?.len() == LEGACY.len() {
-        return Ok(());
-    }
-    if restored == 0 && !walk.place.may_drop() {
+    if !walk.place.may_drop() {
         return Err(walk.no_drop());
+    }
+    if walk.memory.restored && legacy_columns(walk.database())?.len() == LEGACY.len() {
+        return Ok(());
     }
     Err(Stop::NotRun("no restore went before".to_owned()))
 }
@@ -44,6 +44,7 @@ fn needs_a_restore(walk: &Walk) -> Result<(), Stop> {
 pub(in crate::staging_check) fn restore(walk: &mut Walk, row: &mut Row) -> Result<(), Stop> {
     needs_a_drop(walk)?;
     let ran = walk.run(row, "sti-migrate restore-legacy --format json")?;
+    walk.memory.restored = legacy_columns(walk.database())?.len() == LEGACY.len();
     walk.look(row);
     row.exit(&ran, 0);
     as_before(walk, row)?;

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod copy;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,45 +58,6 @@ fn passes(arguments: &[&str]) {
     assert_eq!(steps(&report, "not_run"), [""; 0]);
     assert_eq!(steps(&report, "left_out"), [""; 0]);
     assert_eq!(report["summary"]["passed"], report["summary"]["steps"]);
-}
-
-/// A database as Django made it, that the walk knows nothing of.
-fn staging_copy(folder: &Path) -> String {
-    let file = folder.join("copy.db");
-    std::fs::write(&file, b"").unwrap();
-    let url = format!("sqlite:{}", file.display());
-    let made = Command::new(XTASK)
-        .args(["sample", "--projects", "400", "--seed", "3", "--database-url", &url])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    url
-}
-
-/// What is left out on purpose is named, and neither a failure nor passed over in silence.
-#[test]
-fn on_a_staging_copy_the_drop_is_left_out_by_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = staging_copy(folder.path());
-    let (output, report) = walk(&["--database-url", &url]);
-    let words = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{words}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!((steps(&report, "fail"), steps(&report, "not_run")), (vec![], vec![]), "{words}");
-    let left_out = ["trap", "digest", "drop", "service", "restore", "restored", "finish", "second-drop"];
-    assert_eq!(steps(&report, "left_out"), left_out);
-    assert!(words.contains("left out (") && words.contains("PASS: "), "{words}");
-}
-
-#[test]
-fn on_a_staging_copy_everything_is_done_when_it_is_allowed() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = staging_copy(folder.path());
-    let (output, report) = walk(&["--database-url", &url, "--allow-destructive"]);
-    let words = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{words}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!((steps(&report, "fail"), steps(&report, "not_run")), (vec![], vec![]), "{words}");
-    assert!(!steps(&report, "left_out").contains(&"drop"), "{words}");
-    assert!(steps(&report, "pass").contains(&"second-drop"), "{words}");
 }
 
 #[test]
