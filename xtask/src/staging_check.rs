@@ -49,7 +49,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL", group = "where")]
     scratch_url: Option<String>,
     /// On a staging copy with real rows: no sample, nothing broken on purpose, the drop only rehearsed. Refused where the
-    /// legacy columns are gone, or a restore is not finished.
+    /// legacy columns are gone, a restore is not finished, or triggers of `sti-migrate sync` are there.
     #[arg(long, value_name = "URL", group = "where", conflicts_with = "plant")]
     database_url: Option<String>,
     /// Drop and restore the legacy columns of the staging copy too.

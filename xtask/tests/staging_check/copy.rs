@@ -107,3 +107,33 @@ fn refused_where_a_restore_is_not_finished() {
         ["drop 1 is on record, and its restore is not finished", "sti-migrate restore-legacy --finish"];
     refuses(&database, &words);
 }
+
+/// With them nothing drifts, a backfill may run without the flag, and the drop takes them away.
+#[test]
+fn refused_where_sync_triggers_are_there() {
+    let database = filled(TestDatabase::postgres());
+    let migrate = |arguments: &[&str]| {
+        let mut run = Command::new(tools().join("sti-migrate"));
+        let output = run.args(arguments).args(["--database-url", database.url()]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    migrate(&["up"]);
+    migrate(&["sync", "install"]);
+    let triggers = ["sti_sync_insert", "sti_sync_update", "0_sti_sync_delete"];
+    let on = triggers.map(|name| format!("trigger {name} on projects_project"));
+    let [insert, update, delete] = on.each_ref().map(String::as_str);
+    refuses(&database, &[insert, update, delete, "function sti_sync()", "sti-migrate sync remove"]);
+    assert_eq!(database.count("sti_backfill_run"), 0);
+    // The command that was named is enough.
+    migrate(&["sync", "remove"]);
+    passes(&database, &[]);
+}
+
+#[test]
+fn refused_where_triggers_of_a_restore_are_there() {
+    let database = filled(TestDatabase::sqlite());
+    database.execute(
+        "CREATE TRIGGER sti_restore_school_insert AFTER INSERT ON projects_schoolproject BEGIN SELECT 1; END",
+    );
+    refuses(&database, &["trigger sti_restore_school_insert", "sti-migrate restore-legacy --finish"]);
+}

@@ -71,7 +71,7 @@ fn passes_on_postgres() {
 }
 
 /// Each defect, and the step whose row it must turn to FAIL.
-const DEFECTS: [(&str, &str); 32] = [
+const DEFECTS: [(&str, &str); 34] = [
     ("value-trimmed", "expand"),
     ("miscount", "counts"),
     ("dry-run-writes", "dry-run"),
@@ -104,6 +104,8 @@ const DEFECTS: [(&str, &str); 32] = [
     ("null-emptied", "restore"),
     ("trigger-left", "finish"),
     ("legacy-write-lost", "legacy"),
+    ("drift-left", "drift-found"),
+    ("image-lost", "drift-found"),
 ];
 
 /// What is wrong with a walk that has a defect planted; nothing if its own row fails and no other one.

@@ -13,7 +13,7 @@ pub(super) fn check(database: &Database) -> Result<(), Failure> {
             database.url()
         )));
     }
-    let found = [dropped(database)?, unfinished(database)?];
+    let found = [dropped(database)?, unfinished(database)?, triggers(database)?];
     let Some((what, mend)) = found.into_iter().flatten().next() else { return Ok(()) };
     Err(Failure::new(format!("{}: {what}. Nothing was written. {mend}", database.url())))
 }
@@ -44,4 +44,34 @@ fn unfinished(database: &Database) -> Result<Found, Failure> {
     let open = database.column("id", "FROM sti_drop_event WHERE finished_at IS NULL ORDER BY id")?;
     let what = format!("drop {} is on record, and its restore is not finished", open.join(", "));
     Ok((!open.is_empty()).then_some((what, TAKE_BACK)))
+}
+
+/// Triggers of ours that write the other side, and their functions: what the walk counts on would not come to pass.
+fn triggers(database: &Database) -> Result<Found, Failure> {
+    let restore = "these triggers of a restore are there";
+    let kinds = [
+        ("sti_sync", "sync triggers are there", "Take them away on the copy: `sti-migrate sync remove`"),
+        ("sti_restore", restore, "Take them away on the copy: `sti-migrate restore-legacy --finish`"),
+    ];
+    for (name, what, mend) in kinds {
+        let pattern = name.replace('_', "\\_");
+        let postgres = format!(
+            "FROM (SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass AS what FROM pg_catalog.pg_trigger \
+                   WHERE tgname LIKE '%{pattern}%' AND NOT tgisinternal AND tgrelid IN \
+                   (to_regclass('projects_project'), to_regclass('projects_schoolproject'), \
+                    to_regclass('projects_selfstudyproject')) \
+                   UNION ALL SELECT 'function ' || oid::regprocedure FROM pg_catalog.pg_proc \
+                   WHERE proname LIKE '{pattern}%' AND pronamespace = current_schema()::regnamespace) AS ours \
+             ORDER BY what"
+        );
+        let sqlite = format!(
+            "FROM (SELECT 'trigger ' || name || ' on ' || tbl_name AS what FROM sqlite_schema \
+                   WHERE type = 'trigger' AND name LIKE '{pattern}%' ESCAPE '\\') ORDER BY what"
+        );
+        let there = database.column("what", database.either(&postgres, &sqlite))?;
+        if !there.is_empty() {
+            return Ok(Some((format!("{what} ({})", there.join(", ")), mend)));
+        }
+    }
+    Ok(None)
 }

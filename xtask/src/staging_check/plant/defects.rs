@@ -14,7 +14,7 @@ use Way::{Answer, Sql};
 use When::{After, Before};
 
 /// In the order of the steps.
-pub(super) const ALL: [Defect; 32] = [
+pub(super) const ALL: [Defect; 34] = [
     defect("expand", "value-trimmed", "the migration changes a project's name", Sql(After, name_longer)),
     defect(
         "counts",
@@ -250,6 +250,16 @@ pub(super) const ALL: [Defect; 32] = [
         "legacy-write-lost",
         "legacy mode loses a write",
         Sql(After, |_| longer("projects_project", "id", "teacher_name", "name LIKE 'staging-check %'")),
+    ),
+    defect("drift-found", "drift-left", "the repair leaves a row as it was", Sql(After, service_row)),
+    defect(
+        "drift-found",
+        "image-lost",
+        "the repair keeps no image of what it overwrites",
+        Sql(After, |database| {
+            let last = "id = (SELECT max(id) FROM sti_repair_log)";
+            removed(database, "sti_repair_log", "id", last)
+        }),
     ),
 ];
 
