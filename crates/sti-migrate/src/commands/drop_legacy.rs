@@ -72,7 +72,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIGEST", requires = "execute", value_parser = digest::parse)]
     confirm: Option<String>,
     /// Write the plan to FILE too, as Markdown for a pull request that is not to be merged before the rollout is through.
-    /// An earlier plan there is replaced, any other file is not.
+    /// An earlier plan there is replaced; anything else, such as a pipe, is refused.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rehearse", "execute"])]
     plan_out: Option<PathBuf>,
     /// Allow a gate to find up to COUNT projects, as in --waive stray-values=3. May be given once for each gate.

@@ -32,14 +32,18 @@ pub(super) struct PlanFile {
 impl PlanFile {
     /// Looks at the place before any work is done: what is there and is no plan of ours stays.
     pub(super) fn at(path: &Path) -> Result<Self, Failure> {
-        let replaces = match fs::File::open(path) {
+        // Before it is opened: to open a pipe is to wait for somebody who writes to it.
+        let replaces = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(failure(path, &error)),
-            Ok(file) => {
+            Ok(there) if !there.is_file() => {
+                return Err(failure(path, &"what is there is no regular file"));
+            }
+            Ok(_) => {
+                let file = fs::File::open(path).map_err(|error| failure(path, &error))?;
                 let mut begins = String::new();
-                let is_file = file.metadata().is_ok_and(|there| there.is_file());
                 let _ = file.take(MARK.len() as u64).read_to_string(&mut begins);
-                if !is_file || begins != MARK {
+                if begins != MARK {
                     return Err(failure(path, &"what is there is no plan of this command"));
                 }
                 true

@@ -10,7 +10,7 @@ use crate::rig::{named, on, shown, snapshot_text, sti_migrate};
 
 both_backends! {
     the_plan_is_a_file, a_plan_that_is_refused_is_a_file_too, only_a_plan_of_ours_is_replaced,
-    what_was_waived_is_on_record_with_its_evidence,
+    what_was_waived_is_on_record_with_its_evidence, only_a_regular_file_is_written,
 }
 
 fn the_plan_is_a_file(database: &TestDatabase) {
@@ -51,7 +51,7 @@ fn only_a_plan_of_ours_is_replaced(database: &TestDatabase) {
     fs::write(&file, "# somebody's work\n").unwrap();
     for (place, why) in [
         (file.clone(), "what is there is no plan of this command"),
-        (folder.path().to_owned(), "what is there is no plan of this command"),
+        (folder.path().to_owned(), "what is there is no regular file"),
         (folder.path().join("none/PLAN.md"), "entity not found"),
     ] {
         let output = drop_legacy(database, &["--plan-out", place.to_str().unwrap()]).output().unwrap();
@@ -61,6 +61,26 @@ fn only_a_plan_of_ours_is_replaced(database: &TestDatabase) {
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "# somebody's work\n");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// A pipe is not read from, whether somebody holds its other end or nobody does.
+fn only_a_regular_file_is_written(database: &TestDatabase) {
+    ready(database);
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    // The standard output of this command is a pipe as well.
+    for place in ["/dev/stdout", "/dev/null", pipe.to_str().unwrap(), link.to_str().unwrap()] {
+        let mut command = std::process::Command::new("timeout");
+        command.args(["20", env!("CARGO_BIN_EXE_sti-migrate"), "drop-legacy"]);
+        let output = command.args(["--plan-out", place, "--database-url", database.url()]).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{place}: {stderr}");
+        assert!(stderr.contains("what is there is no regular file; nothing there was changed"), "{stderr}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
 /// The record holds the waivers with their counts, and each gate with its evidence, as JSON. (Under the locks no ids are
