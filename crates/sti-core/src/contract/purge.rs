@@ -1,8 +1,9 @@
 //! Purging the archive of a drop: the only way in which archived values go.
 //!
 //! Only the archive of a drop that is restored and finished may go, and only while the legacy columns are there: after a
-//! drop its archive is the only copy of what no subtype row holds. Even then it may hold values that are nowhere else
-//! any more (of projects that were deleted, and values that were changed since): the plan counts them.
+//! drop its archive is the only copy of what no subtype row holds. Even then it may hold values that no table of the
+//! application has any more (of projects that were deleted, and those that were changed since): the plan counts what the
+//! legacy columns do not hold, and names the drops whose archives may still have it.
 
 use diesel::RunQueryDsl as _;
 use diesel::sql_types::BigInt;
@@ -50,6 +51,8 @@ pub struct PurgePlan {
     /// Those whose project is there, with a value, neither NULL nor `''`, that its legacy column does not hold. Not
     /// counted while the columns are gone.
     pub changed_since: i64,
+    /// The other drops whose archives hold rows: what the legacy columns do not hold any more was not looked for there.
+    pub other_archives: Vec<i64>,
     /// Why it may not be purged; `None` if it may.
     pub refusal: Option<PurgeRefusal>,
     /// What confirms this plan: 12 hex digits, the same as long as database, version and figures are.
@@ -61,8 +64,9 @@ pub struct PurgePlan {
 pub enum PurgeRefusal {
     /// The drop is not restored: this archive is the only copy.
     NotRestored,
-    /// It is restored, and the triggers of the restore are still there.
-    NotFinished,
+    /// The restore of the drop with this id, which may be another one, is not finished; none where triggers of a restore
+    /// are there beside drops that are all finished.
+    NotFinished(Option<i64>),
     /// Another drop, the one with this id, is not restored: until it is, no archive goes.
     OtherOpen(i64),
     /// Legacy columns are missing.
@@ -194,9 +198,15 @@ pub fn plan(connection: &mut AnyConnection, event: i64) -> Result<PurgePlan, Pur
         let complete = columns_are_there(connection)?;
         let figures = figures(connection, event, complete)?;
         let refusal = refusal(connection, &all, found, complete)?;
+        let mut other_archives = Vec::new();
+        for other in all.iter().filter(|other| other.id != event) {
+            if archive::has_rows_up_to(connection, other.id, ProjectId::MAX)? {
+                other_archives.push(other.id);
+            }
+        }
         let identity = identity::identity(connection)?;
         let said = format!(
-            "sti archive purge\n{identity}\n{VERSION}\n{event} {:?}\n{} {} {}\n",
+            "sti archive purge\n{identity}\n{VERSION}\n{event} {:?}\n{} {} {}\n{other_archives:?}\n",
             found.dropped_at, figures.archived, figures.gone, figures.changed
         );
         Ok(PurgePlan {
@@ -204,6 +214,7 @@ pub fn plan(connection: &mut AnyConnection, event: i64) -> Result<PurgePlan, Pur
             rows: figures.archived,
             projects_gone: figures.gone,
             changed_since: figures.changed,
+            other_archives,
             refusal,
             digest: short(&Sha256::digest(said)),
         })
@@ -329,8 +340,12 @@ fn refusal(
     if !columns_are_there {
         return Ok(Some(PurgeRefusal::ColumnsMissing));
     }
+    let mut unfinished = std::iter::once(event).chain(all).filter(|event| event.finished_at.is_none());
+    if let Some(unfinished) = unfinished.next() {
+        return Ok(Some(PurgeRefusal::NotFinished(Some(unfinished.id))));
+    }
     let triggers = triggers::installed(connection)? != Installed::No;
-    Ok((triggers || event.finished_at.is_none()).then_some(PurgeRefusal::NotFinished))
+    Ok(triggers.then_some(PurgeRefusal::NotFinished(None)))
 }
 
 #[derive(Clone, Copy, Debug, diesel::QueryableByName)]

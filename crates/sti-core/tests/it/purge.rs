@@ -15,9 +15,9 @@ use crate::restore::rig::{drop_by_hand, finished, legacy_digest, restored};
 
 both_backends! {
     only_when_it_is_restored_and_finished,
-    never_while_another_drop_is_open,
+    never_while_another_drop_is_open_or_its_restore_not_finished,
     never_while_columns_are_missing,
-    it_says_what_is_nowhere_else,
+    it_counts_what_the_legacy_columns_do_not_hold,
     another_digest_is_a_refusal,
     no_such_drop,
     stopped_behind_a_chunk_it_goes_on_with_a_new_plan,
@@ -57,7 +57,7 @@ fn only_when_it_is_restored_and_finished(database: &TestDatabase) {
     drop_by_hand(database);
     refused(database, PurgeRefusal::NotRestored);
     restored(database);
-    refused(database, PurgeRefusal::NotFinished);
+    refused(database, PurgeRefusal::NotFinished(Some(1)));
     finished(database);
     let before = legacy_digest(database);
     let Purge::Done { plan, deleted } = purged(database) else { panic!("refused") };
@@ -69,13 +69,19 @@ fn only_when_it_is_restored_and_finished(database: &TestDatabase) {
     assert_eq!((archives.len(), archives[0].rows, archives[0].event.archived), (1, 0, Some(3)));
 }
 
-fn never_while_another_drop_is_open(database: &TestDatabase) {
+fn never_while_another_drop_is_open_or_its_restore_not_finished(database: &TestDatabase) {
     plant(database);
     drop_by_hand(database);
     restored(database);
     finished(database);
     drop_by_hand(database);
     refused(database, PurgeRefusal::OtherOpen(2));
+    restored(database);
+    refused(database, PurgeRefusal::NotFinished(Some(2)));
+    assert_eq!(planned(database).other_archives, [2]);
+    finished(database);
+    let Purge::Done { deleted: 3, .. } = purged(database) else { panic!("refused") };
+    assert_eq!(plan(&mut owner(database), 2).unwrap().other_archives, [0; 0]);
 }
 
 fn never_while_columns_are_missing(database: &TestDatabase) {
@@ -87,7 +93,7 @@ fn never_while_columns_are_missing(database: &TestDatabase) {
     refused(database, PurgeRefusal::ColumnsMissing);
 }
 
-fn it_says_what_is_nowhere_else(database: &TestDatabase) {
+fn it_counts_what_the_legacy_columns_do_not_hold(database: &TestDatabase) {
     plant(database);
     drop_by_hand(database);
     database.execute(

@@ -86,7 +86,7 @@ fn anchors() -> Vec<&'static str> {
         }),
         entries!(PurgeRefusal {
             PurgeRefusal::NotRestored => "purge-not-restored",
-            PurgeRefusal::NotFinished => "purge-not-finished",
+            PurgeRefusal::NotFinished(_) => "purge-not-finished",
             PurgeRefusal::OtherOpen(_) => "purge-other-open",
             PurgeRefusal::ColumnsMissing => "purge-columns-missing",
         }),

@@ -4,10 +4,10 @@ use sti_core::both_backends;
 use sti_core::test_support::TestDatabase;
 
 use crate::drop_legacy::rig::{json, legacy};
-use crate::restore_legacy::rig::{dropped, restore_legacy};
+use crate::restore_legacy::rig::{drop_again, dropped, restore_legacy};
 use crate::rig::{named, on, snapshot, snapshot_formats, sti_migrate};
 
-both_backends! { from_the_drop_to_the_purge }
+both_backends! { from_the_drop_to_the_purge, beside_a_later_drop }
 
 fn from_the_drop_to_the_purge(database: &TestDatabase) {
     let plan = |name: &str, exit: i32| {
@@ -45,6 +45,22 @@ fn from_the_drop_to_the_purge(database: &TestDatabase) {
     assert_eq!(database.count("sti_legacy_archive"), 0);
     plan("purge_nothing_left", 0);
     assert_ne!(legacy(database), values);
+}
+
+/// The drop that is named is the one whose restore is open, and an archive that has the same values is not denied.
+fn beside_a_later_drop(database: &TestDatabase) {
+    dropped(database);
+    json(&mut restore_legacy(database, &[]), 0);
+    json(&mut restore_legacy(database, &["--finish"]), 0);
+    drop_again(database);
+    json(&mut restore_legacy(database, &[]), 0);
+    let plan = |name: &str, exit: i32| {
+        snapshot(name, Some(database), &mut on(database, &["archive", "purge", "--event", "1"]), exit);
+    };
+    plan("purge_later_not_finished", 1);
+    json(&mut restore_legacy(database, &["--finish"]), 0);
+    database.execute("UPDATE projects_project SET course_name = 'changed' WHERE project_type = 'SCHOOL'");
+    plan("purge_plan_beside_another", 0);
 }
 
 #[test]

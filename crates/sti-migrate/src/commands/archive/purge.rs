@@ -64,6 +64,7 @@ struct Json<'a> {
     rows: i64,
     projects_gone: i64,
     changed_since: i64,
+    other_archives: &'a [i64],
     deleted: Option<i64>,
     next: Option<String>,
 }
@@ -85,7 +86,7 @@ impl<'a> PurgeReport<'a> {
     fn refused_because(&self) -> Option<&'static str> {
         match (self.plan().refusal, self.stage) {
             (Some(PurgeRefusal::NotRestored), _) => Some("not_restored"),
-            (Some(PurgeRefusal::NotFinished), _) => Some("not_finished"),
+            (Some(PurgeRefusal::NotFinished(_)), _) => Some("not_finished"),
             (Some(PurgeRefusal::OtherOpen(_)), _) => Some("other_open"),
             (Some(PurgeRefusal::ColumnsMissing), _) => Some("columns_missing"),
             (None, Stage::Purged(Purge::Refused(_))) => Some("another_plan"),
@@ -102,8 +103,14 @@ impl<'a> PurgeReport<'a> {
                 "Refused: drop {event} is not restored, so its archive is the only copy of what no subtype row holds. \
                  {NOTHING}"
             ),
-            (Some(PurgeRefusal::NotFinished), _) => {
-                format!("Refused: drop {event} is restored, and its restore is not finished. {NOTHING}")
+            (Some(PurgeRefusal::NotFinished(Some(unfinished))), _) => {
+                let until = if unfinished == event { "" } else { ": until it is, no archive goes" };
+                format!(
+                    "Refused: drop {unfinished} is restored, and its restore is not finished{until}. {NOTHING}"
+                )
+            }
+            (Some(PurgeRefusal::NotFinished(None)), _) => {
+                format!("Refused: triggers of a restore are still there. {NOTHING}")
             }
             (Some(PurgeRefusal::OtherOpen(other)), _) => format!(
                 "Refused: drop {other} is not restored. While the legacy columns are not there and verified, no archive \
@@ -133,7 +140,7 @@ impl<'a> PurgeReport<'a> {
             (Some(PurgeRefusal::NotRestored | PurgeRefusal::OtherOpen(_)), _) => {
                 Some("sti-migrate restore-legacy".to_owned())
             }
-            (Some(PurgeRefusal::NotFinished), _) => Some("sti-migrate restore-legacy --finish".to_owned()),
+            (Some(PurgeRefusal::NotFinished(_)), _) => Some("sti-migrate restore-legacy --finish".to_owned()),
             (Some(PurgeRefusal::ColumnsMissing), _) => Some("sti-migrate status".to_owned()),
             (None, Stage::Purged(Purge::Done { .. })) => None,
             (None, Stage::Purged(Purge::Stopped { .. })) => {
@@ -145,6 +152,17 @@ impl<'a> PurgeReport<'a> {
             }
         }
     }
+}
+
+/// What was not looked for, and where.
+fn others(drops: &[i64]) -> Option<String> {
+    let ids: Vec<String> = drops.iter().map(i64::to_string).collect();
+    let (drops, archive) = match drops {
+        [] => return None,
+        [_] => ("drop", "archive"),
+        _ => ("drops", "archives"),
+    };
+    Some(format!("not looked for in the {archive} of {drops} {}, which may have it too", ids.join(", ")))
 }
 
 fn rows(count: i64) -> String {
@@ -165,15 +183,18 @@ impl Report for PurgeReport<'_> {
             )];
             if plan.projects_gone > 0 {
                 lines.push(format!(
-                    "of projects that have been deleted since: {}; nothing else has their values",
+                    "of projects that have been deleted since: {}",
                     number(plan.projects_gone)
                 ));
             }
             if plan.changed_since > 0 {
                 lines.push(format!(
-                    "with a value that the legacy columns do not hold any more: {}; nothing else has it",
+                    "with a value that the legacy columns do not hold any more: {}",
                     number(plan.changed_since)
                 ));
+            }
+            if plan.projects_gone + plan.changed_since > 0 {
+                lines.extend(others(&plan.other_archives));
             }
             document = document.list(lines);
         }
@@ -204,6 +225,7 @@ impl Report for PurgeReport<'_> {
             rows: plan.rows,
             projects_gone: plan.projects_gone,
             changed_since: plan.changed_since,
+            other_archives: &plan.other_archives,
             deleted,
             next: self.next(),
         })
