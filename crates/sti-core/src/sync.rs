@@ -20,7 +20,7 @@ mod status;
 
 pub use crate::contract::restore::Attempts;
 pub use error::{Blocker, SyncError};
-pub use install::{Install, install};
+pub use install::{Install, blockers, install};
 pub use remove::{Remove, remove};
 pub use status::{Installed, SyncStatus, look, status};
 

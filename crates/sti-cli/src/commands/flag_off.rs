@@ -2,7 +2,10 @@
 
 use sti_cli::stderr::{say, warn};
 use sti_cli::{Exit, Failure, Target};
+use sti_core::backfill::BackfillError;
 use sti_core::db::{Access, Backend};
+use sti_core::expand::{LegacyColumns, plan};
+use sti_core::mapping::LEGACY_COLUMNS;
 use sti_core::sync::{self, Installed, SyncStatus};
 
 /// What writes subtype rows while a command runs with the flag off.
@@ -59,6 +62,9 @@ pub(super) fn refuse(target: &Target, allowed: bool, command: &str) -> Result<Me
         );
         return Ok(Meanwhile::Triggers);
     }
+    if columns_are_gone(target) {
+        return Err(BackfillError::LegacyColumnsGone.into());
+    }
     let found = sync.remark().map(|remark| format!("\nAnd {remark}")).unwrap_or_default();
     Err(Failure::refused(format_args!(
         "refused: ENABLE_STI is off here, so this is no live run. A service in this mode does not write subtype \
@@ -67,4 +73,14 @@ pub(super) fn refuse(target: &Target, allowed: bool, command: &str) -> Result<Me
          To see what would be done:\n    sti backfill --dry-run\n\
          When every service is stopped:\n    {command} --allow-flag-off{found}"
     )))
+}
+
+/// After the drop no setting of the flag helps. A database that cannot be asked is no reason to keep quiet of the flag.
+fn columns_are_gone(target: &Target) -> bool {
+    let found = target.connect(Access::Read).ok().and_then(|mut open| plan(&mut open).ok());
+    match found.map(|plan| plan.legacy) {
+        Some(LegacyColumns::Dropped) => true,
+        Some(LegacyColumns::Missing(missing)) => missing.len() == LEGACY_COLUMNS.len(),
+        Some(LegacyColumns::Present | LegacyColumns::NoTable) | None => false,
+    }
 }

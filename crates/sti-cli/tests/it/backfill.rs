@@ -8,6 +8,7 @@ use crate::rig::{json, migrate, settings, shown, sti, sti_on};
 
 sti_core::both_backends! { django:
     a_first_session, a_live_run_is_refused_when_the_flag_is_off, reports_in_markdown_and_json,
+    after_the_drop_the_flag_is_not_what_is_missing,
     a_stopped_run_exits_with_3_and_is_resumed
 }
 
@@ -47,6 +48,21 @@ fn a_live_run_is_refused_when_the_flag_is_off(database: &TestDatabase) {
     let allowed = allowed.output().unwrap();
     assert_eq!(allowed.status.code(), Some(1), "the fixture has conflicts: {}", shown(&allowed));
     assert!(shown(&allowed).contains("warning: ENABLE_STI is off"));
+}
+
+/// After the drop no setting of the flag helps, so nobody is told to set it.
+fn after_the_drop_the_flag_is_not_what_is_missing(database: &TestDatabase) {
+    migrate(database);
+    let drop = ["course_name", "course_code", "teacher_name", "goal_description", "study_frequency"]
+        .map(|column| format!("ALTER TABLE projects_project DROP COLUMN {column};"));
+    database.execute(&drop.concat());
+    for arguments in [&["backfill"][..], &["quarantine", "retry"]] {
+        let output = sti(&[arguments, &["--database-url", database.url()]].concat()).output().unwrap();
+        let said = shown(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("the legacy columns of projects_project are not there"), "{said}");
+        assert!(!said.contains("ENABLE_STI"), "{said}");
+    }
 }
 
 fn reports_in_markdown_and_json(database: &TestDatabase) {

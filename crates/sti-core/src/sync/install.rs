@@ -85,7 +85,11 @@ fn settled(connection: &mut AnyConnection) -> Result<Option<Install>, SyncError>
     Ok(there.then_some(Install::Already))
 }
 
-fn blockers(connection: &mut AnyConnection) -> Result<Vec<Blocker>, DbError> {
+/// Why [`install`] would be refused now; nothing where it would not. Reads only, of a standby too.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn blockers(connection: &mut AnyConnection) -> Result<Vec<Blocker>, DbError> {
     let schema = expand::look(connection)?;
     match schema.legacy {
         LegacyColumns::NoTable => return Ok(vec![Blocker::NoTable]),

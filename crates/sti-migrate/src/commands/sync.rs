@@ -105,8 +105,13 @@ fn install(options: &InstallOptions, common: &Common) -> Answer {
 
 fn status(common: &Common) -> Answer {
     let target = common.database.resolve("sti-migrate sync status")?;
-    let status = sync::status(&mut target.connect(Access::Read)?)?;
-    SyncReport::new(&target, Stage::Status(&status)).print(common.format)?;
+    let mut connection = target.connect(Access::Read)?;
+    let status = sync::status(&mut connection)?;
+    let blockers = match status.installed {
+        Installed::Yes => Vec::new(),
+        Installed::InPart | Installed::No => sync::blockers(&mut connection)?,
+    };
+    SyncReport::new(&target, Stage::Status(&status, &blockers)).print(common.format)?;
     Ok(if status.installed == Installed::Yes { Exit::Done } else { Exit::Negative })
 }
 

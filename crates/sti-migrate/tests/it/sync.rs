@@ -58,8 +58,10 @@ fn refused_around_a_drop() {
     let database = TestDatabase::postgres();
     dropped(&database);
     snapshot("sync_refused_dropped", Some(&database), &mut on(&database, &["sync", "install"]), 1);
+    snapshot_formats("sync_status_dropped", &database, &["sync", "status"], 1);
     json(&mut restore_legacy(&database, &[]), 0);
     snapshot_formats("sync_refused_restoring", &database, &["sync", "install"], 1);
+    snapshot("sync_status_restoring", Some(&database), &mut on(&database, &["sync", "status"]), 1);
     json(&mut restore_legacy(&database, &["--finish"]), 0);
     assert_eq!(json(&mut on(&database, &["sync", "install"]), 0)["outcome"], "installed");
 }

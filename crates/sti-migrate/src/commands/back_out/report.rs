@@ -218,13 +218,15 @@ impl Report for BackOutReport<'_> {
         if !blockers.is_empty() {
             document = document.heading("What stands in the way").list(blockers.into_iter().map(obstacle));
         }
+        let columns = self.blockers().iter().all(|blocker| blocker.obstacle != Obstacle::ColumnsMissing);
         document = document.heading("Rows").table(self.counts()).paragraph(format!(
-            "{} stay as they are, with their legacy columns.",
+            "{} stay as they are{}.",
             if plan.projects == 1 {
                 "1 project".to_owned()
             } else {
                 format!("{} projects", number(plan.projects))
-            }
+            },
+            if columns { ", with their legacy columns" } else { "" }
         ));
         let given_up = match self.done() {
             Some(done) => done.gave_up_run.map(|run| (run, "was")),

@@ -8,7 +8,8 @@ use sti_core::sync::{Blocker, Install, Installed, Remove, SyncStatus};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stage<'a> {
     Install(&'a Install),
-    Status(&'a SyncStatus),
+    /// What is there, and what keeps the rest from being made.
+    Status(&'a SyncStatus, &'a [Blocker]),
     Remove(&'a Remove),
 }
 
@@ -41,7 +42,7 @@ impl<'a> SyncReport<'a> {
             Stage::Install(Install::Done { .. }) => "installed",
             Stage::Install(Install::Already) => "already",
             Stage::Install(Install::Refused(_)) => "refused",
-            Stage::Status(status) => match status.installed {
+            Stage::Status(status, _) => match status.installed {
                 Installed::Yes => "in_place",
                 Installed::InPart => "in_part",
                 Installed::No => "none",
@@ -67,6 +68,9 @@ impl<'a> SyncReport<'a> {
                 "The sync triggers are not as they should be: what is written to the legacy columns may not reach the \
                  subtype rows."
             }
+            "none" if !self.blockers().is_empty() => {
+                "There are no sync triggers, and none can be made as things are:"
+            }
             "none" => {
                 "There are no sync triggers: a writer that does not embed the library leaves the subtype rows behind."
             }
@@ -78,13 +82,17 @@ impl<'a> SyncReport<'a> {
     }
 
     fn blockers(&self) -> &'a [Blocker] {
-        if let Stage::Install(Install::Refused(blockers)) = self.stage { blockers } else { &[] }
+        match self.stage {
+            Stage::Install(Install::Refused(blockers)) => blockers,
+            Stage::Status(_, blockers) => blockers,
+            _ => &[],
+        }
     }
 
     fn problems(&self) -> &'a [String] {
         match self.stage {
             Stage::Install(Install::Done { mended, .. }) => mended,
-            Stage::Status(status) => &status.problems,
+            Stage::Status(status, _) => &status.problems,
             Stage::Install(_) | Stage::Remove(_) => &[],
         }
     }
@@ -101,9 +109,9 @@ impl<'a> SyncReport<'a> {
     fn next(&self) -> Vec<&'static str> {
         match self.outcome() {
             "installed" => vec!["sti backfill --include-drafts", "sti-verify"],
-            "in_part" => vec!["sti-migrate sync install", "sti-verify"],
-            "none" => vec!["sti-migrate sync install"],
-            "refused" => {
+            "in_part" if self.blockers().is_empty() => vec!["sti-migrate sync install", "sti-verify"],
+            "none" if self.blockers().is_empty() => vec!["sti-migrate sync install"],
+            "refused" | "in_part" | "none" => {
                 let mut next = Vec::new();
                 for command in self.blockers().iter().flat_map(Blocker::fix).copied() {
                     if !next.contains(&command) {
