@@ -17,8 +17,9 @@ use self::report::{Stage, SyncReport};
 /// none on the subtype tables.
 ///
 /// One direction only, and only what really changes: a save that names every column and changes none does nothing, and a
-/// row that has drifted keeps what was not written. What a trigger overwrites or deletes and no legacy column says goes to
-/// sti_repair_log. What differed before is not mended: sti backfill and sti-verify are for that.
+/// row that has drifted keeps what was not written. What a trigger overwrites, or deletes in a change of type, and no legacy
+/// column says goes to sti_repair_log; with a project that is deleted its row goes unsaved. What differed before is not
+/// mended: sti backfill and sti-verify are for that.
 ///
 /// A writer that makes subtype rows itself, by INSERT without ON CONFLICT, meets the row that the trigger has made: such a
 /// writer does not want these triggers. Services that embed the library go on beside them.

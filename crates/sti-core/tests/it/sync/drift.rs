@@ -11,6 +11,7 @@ both_schemas! {
     what_is_overwritten_is_kept,
     a_row_that_goes_with_its_type_is_kept,
     what_a_legacy_column_says_is_not_kept_twice,
+    a_row_that_goes_with_its_project_is_not_kept,
 }
 
 /// The before-images, the oldest first.
@@ -70,6 +71,14 @@ fn what_a_legacy_column_says_is_not_kept_twice(database: &TestDatabase) {
     run(database, &save_sql(1, "self_study", [None, None, None, Some("C"), None]));
     run(database, &save_sql(1, "school", [Some("x"), None, None, None, None]));
     assert_eq!(only(database, School, 1), texts(&["x", "", ""]));
+    assert_eq!(kept(database), Vec::<String>::new());
+}
+
+/// Whoever deletes the project has asked for it; so it is written in docs/sti_rollout.md.
+fn a_row_that_goes_with_its_project_is_not_kept(database: &TestDatabase) {
+    drifted(database);
+    run(database, &format!("DELETE FROM projects_project WHERE id = '{}'", id(1)));
+    assert_eq!(rows(database, 1), [None, None]);
     assert_eq!(kept(database), Vec::<String>::new());
 }
 
