@@ -15,8 +15,9 @@ use crate::probe::Probe;
 #[derive(Clone, Debug)]
 pub struct DropOptions {
     waivers: Vec<Waiver>,
-    /// The longest time under the lock. PostgreSQL: when it is over, all is rolled back, and no statement runs for more
-    /// than half of it. SQLite: the longest estimate; above it nothing is locked at all.
+    /// The longest time under the lock. PostgreSQL: once it is over, all is rolled back at the next step, and no statement
+    /// runs for more than half of it; of a client that stands still the server ends the session when the rest of it is over,
+    /// or 0.5 s if that is longer. SQLite: the longest estimate; above it nothing is locked at all.
     pub max_lock: Duration,
     /// The longest wait for the locks on PostgreSQL, for all of them together: as long may the application's statements queue behind us. Never
     /// more than 45 % of the server's `deadlock_timeout`, so that no session of the application is the victim of a

@@ -46,8 +46,10 @@ What each ending means here:
 /// is compared and archived in one snapshot, and what was written since is worked off until little is left. Then the
 /// locks (ACCESS EXCLUSIVE on all three tables) are waited for, 0.1 s at a time, so long may the application's
 /// statements queue behind them; they are given up and tried again after a rest, up to --attempts times. Under them
-/// there is only what is left, every gate again, and the drop: a fraction of a second on a table of any size, and never
-/// longer than --max-lock. SIGINT or SIGTERM before that ends the command, which takes away what it has made; an attempt
+/// there is only what is left, every gate again, and the drop: a fraction of a second on a table of any size. Between its
+/// steps it asks whether --max-lock is over, and then all is rolled back; none of its statements runs for longer than half
+/// of that. A client that stands still under the locks loses its session, and they go, when the rest of --max-lock is over,
+/// or 0.5 s if that is longer. SIGINT or SIGTERM before the locks ends the command, which takes away what it has made; an attempt
 /// that has its locks goes on to its end. What a command that was killed has left behind, the next --rehearse or
 /// --execute takes away, or sti-migrate up; sti-migrate status shows it.
 ///
@@ -79,7 +81,8 @@ pub(crate) struct Options {
     #[arg(long = "waive", value_name = "GATE=COUNT")]
     waivers: Vec<Waiver>,
     /// The longest time under the locks, in seconds (2, 0.5s) or milliseconds (500ms). On PostgreSQL all is rolled back
-    /// when it is over; on SQLite nothing is locked at all if the estimate is above it.
+    /// at the next step once it is over (after 0.5 s at the earliest if the client stands still); on SQLite nothing is
+    /// locked at all if the estimate is above it.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = lock_time)]
     max_lock: Duration,
     /// How often to try to get the locks.
