@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::gate::{Gate, GateResult, Verdict};
 use super::plan::LockEstimate;
-use crate::db::catalog::Dependent;
+use crate::db::catalog::{Dependent, Effect};
 use crate::db::dialect::Obstacle;
 use crate::expand;
 use crate::sync;
@@ -69,12 +69,14 @@ pub(super) fn dependents(found: &[Dependent]) -> GateResult {
             dependent.definition
         )
     });
-    let mut result = GateResult::of(
-        Gate::Dependents,
-        others.len(),
-        evidence.collect(),
-        "change these objects so that they do without the columns, or drop them; then sti-migrate drop-legacy again",
-    );
+    let broken = others.iter().any(|dependent| dependent.effect == Effect::Unreadable);
+    let fix = if broken {
+        "mend what is broken, or drop it, whatever it is about; change the other objects so that they do without the columns, \
+         or drop them; then sti-migrate drop-legacy again"
+    } else {
+        "change these objects so that they do without the columns, or drop them; then sti-migrate drop-legacy again"
+    };
+    let mut result = GateResult::of(Gate::Dependents, others.len(), evidence.collect(), fix);
     if !ours.is_empty() {
         result.evidence.push(SYNC.to_owned());
     }

@@ -3,6 +3,7 @@
 mod postgres;
 mod sqlite;
 mod trial;
+mod unreadable;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub enum Effect {
     Goes,
     /// The database refuses to drop the columns while it is there.
     Blocks,
+    /// Broken already, and in the way: SQLite drops no column while it cannot read a view or a trigger of any table.
+    Unreadable,
     /// It stays, and fails or answers otherwise.
     Breaks,
     /// It stays; its text names a column, and nobody but its author can tell what that means.
@@ -43,6 +46,7 @@ impl Effect {
         match self {
             Self::Goes => "would be dropped with them",
             Self::Blocks => "keeps them from being dropped",
+            Self::Unreadable => "is broken, and SQLite drops no column while it cannot read it",
             Self::Breaks => "would break",
             Self::MayBreak => "names them and may break",
         }
@@ -50,7 +54,8 @@ impl Effect {
 }
 
 /// Everything that depends on one of these columns of `table`, sorted. An index, a constraint or a trigger of the
-/// same table that does not name one of them is none. Reads the catalogue only; on SQLite views and triggers are
+/// same table that does not name one of them is none; on SQLite a view or a trigger that is broken is one, whatever it
+/// names ([`Effect::Unreadable`]). Reads the catalogue only; on SQLite views and triggers are
 /// tried out on an empty copy of the schema in memory.
 ///
 /// # Errors

@@ -230,8 +230,36 @@ fn postgres_cases(version: u32) -> Vec<Case> {
 }
 
 fn sqlite_cases() -> Vec<Case> {
-    use Effect::{Blocks, Breaks};
+    use Effect::{Blocks, Breaks, Unreadable};
     vec![
+        (
+            "CREATE VIEW v AS SELECT * FROM nothing_there; CREATE VIEW w AS SELECT id FROM v; \
+             CREATE VIEW x AS SELECT of_the_application(zzz) FROM projects_project; \
+             CREATE VIEW y AS SELECT course_name FROM nothing_there; CREATE VIEW z AS SELECT name FROM sqlite_schema",
+            "DROP VIEW v; DROP VIEW w; DROP VIEW x; DROP VIEW y; DROP VIEW z",
+            vec![
+                ("view", "v", Unreadable),
+                ("view", "w", Unreadable),
+                ("view", "x", Unreadable),
+                ("view", "y", Unreadable),
+            ],
+        ),
+        (
+            "CREATE TABLE log (id); \
+             CREATE TRIGGER a AFTER INSERT ON projects_project BEGIN INSERT INTO nothing_there VALUES (1); END; \
+             CREATE TRIGGER b AFTER UPDATE ON log WHEN NEW.zzz BEGIN SELECT 1; END; \
+             CREATE TRIGGER c AFTER DELETE ON log BEGIN SELECT of_the_application(OLD.id); END",
+            "DROP TRIGGER a; DROP TABLE log",
+            vec![("trigger", "a", Unreadable), ("trigger", "b", Unreadable)],
+        ),
+        (
+            // The copy in which it is tried has neither virtual tables nor those of SQLite itself.
+            "CREATE VIRTUAL TABLE t USING fts5 (name); CREATE VIEW v AS SELECT name FROM t; \
+             CREATE TABLE s (id integer PRIMARY KEY AUTOINCREMENT); CREATE VIEW w AS SELECT * FROM sqlite_sequence; \
+             CREATE TRIGGER a AFTER INSERT ON s BEGIN INSERT INTO t VALUES (NEW.id); END",
+            "DROP VIEW v; DROP VIEW w; DROP TABLE s; DROP TABLE t",
+            vec![],
+        ),
         (
             "CREATE VIEW v AS SELECT id, Course_Name FROM projects_project; \
              CREATE VIEW w AS SELECT \"course_name\" AS c FROM v; CREATE VIEW x AS SELECT id FROM v",

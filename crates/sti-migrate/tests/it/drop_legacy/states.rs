@@ -51,6 +51,21 @@ fn shut_gates_are_refused_with_what_mends_them(database: &TestDatabase) {
     assert_eq!(state(database), before);
 }
 
+/// SQLite reads every view before it drops a column, those of other tables too.
+#[test]
+fn a_broken_view_is_told_by_the_plan() {
+    let database = TestDatabase::sqlite();
+    ready(&database);
+    database.execute("CREATE VIEW old_report AS SELECT * FROM nothing_there");
+    let before = state(&database);
+    snapshot("drop_broken_view", Some(&database), &mut drop_legacy(&database, &[]), 1);
+    let refused = json(&mut drop_legacy(&database, &["--rehearse"]), 1);
+    assert_eq!(refused["refused_because"], "gates");
+    assert_eq!(state(&database), before);
+    database.execute("DROP VIEW old_report");
+    json(&mut drop_legacy(&database, &["--rehearse"]), 0);
+}
+
 fn what_keeps_the_columns_of_django_is_all_named(database: &TestDatabase) {
     assert_eq!(on(database, &["up"]).output().unwrap().status.code(), Some(0));
     let before = state(database);

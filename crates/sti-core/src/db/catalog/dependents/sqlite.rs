@@ -5,6 +5,7 @@ use diesel::sql_types::{Bool, Nullable, Text};
 use diesel::{RunQueryDsl as _, SqliteConnection};
 
 use super::trial::Trial;
+use super::unreadable::unreadable;
 use super::{Dependent, Effect};
 use crate::db::catalog::sqlite_text::{TableItem, Word, is_literal, table_items, words};
 use crate::db::error::{DbError, Doing as _};
@@ -88,7 +89,12 @@ pub(super) fn dependents(
         let name = format!("{from_table}.{from}");
         found.push(dependent("foreign key constraint", name, Effect::Breaks, &definition));
     }
-    found.extend(Trial::new(&entries, &all_columns, table, columns)?.dependents());
+    let broken = unreadable(connection, &entries, &all_columns)?;
+    let tried = Trial::new(&entries, &all_columns, table, columns)?.dependents();
+    let is_broken =
+        |tried: &Dependent| broken.iter().any(|b| (&b.kind, &b.name) == (&tried.kind, &tried.name));
+    found.extend(tried.into_iter().filter(|tried| !is_broken(tried)));
+    found.extend(broken);
     Ok(found)
 }
 

@@ -102,10 +102,28 @@ fn build(
     keep: impl Fn(&TableColumn) -> bool,
     columns: &[&str],
 ) -> Result<SqliteConnection, DbError> {
-    let mut connection = SqliteConnection::establish(":memory:").map_err(|error| DbError {
+    let mut connection = in_memory()?;
+    make_tables(&mut connection, entries, all_columns, keep);
+    for view in entries.iter().filter(|entry| entry.kind == "view") {
+        let _ = connection.batch_execute(&plain_names(&view.sql, columns));
+    }
+    Ok(connection)
+}
+
+pub(super) fn in_memory() -> Result<SqliteConnection, DbError> {
+    SqliteConnection::establish(":memory:").map_err(|error| DbError {
         doing: "opening a database in memory to try the views and triggers in".to_owned(),
         source: diesel::result::Error::QueryBuilderError(Box::new(error)),
-    })?;
+    })
+}
+
+/// The tables as names of columns.
+pub(super) fn make_tables(
+    connection: &mut SqliteConnection,
+    entries: &[Entry],
+    all_columns: &[TableColumn],
+    keep: impl Fn(&TableColumn) -> bool,
+) {
     for entry in entries.iter().filter(|entry| entry.kind == "table") {
         let kept: Vec<String> = all_columns
             .iter()
@@ -119,10 +137,6 @@ fn build(
             kept.join(", ")
         ));
     }
-    for view in entries.iter().filter(|entry| entry.kind == "view") {
-        let _ = connection.batch_execute(&plain_names(&view.sql, columns));
-    }
-    Ok(connection)
 }
 
 /// The statement with `"course_name"` as `[course_name]`: SQLite takes the first for a text where no such column is.
@@ -144,12 +158,21 @@ fn plain_names(sql: &str, columns: &[&str]) -> String {
     plain
 }
 
+#[derive(diesel::QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// The columns of a table or view that can be written; none where it cannot be asked.
+pub(super) fn table_columns(connection: &mut SqliteConnection, table: &str) -> Vec<String> {
+    let rows: Result<Vec<Row>, _> = diesel::sql_query("SELECT name FROM pragma_table_info($1) ORDER BY cid")
+        .bind::<Text, _>(table)
+        .load(connection);
+    rows.map(|rows| rows.into_iter().map(|row| row.name).collect()).unwrap_or_default()
+}
+
 fn view_columns(connection: &mut SqliteConnection, view: &str) -> Answer {
-    #[derive(diesel::QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        name: String,
-    }
     let rows: Result<Vec<Row>, _> = diesel::sql_query("SELECT name FROM pragma_table_xinfo($1) ORDER BY cid")
         .bind::<Text, _>(view)
         .load(connection);
