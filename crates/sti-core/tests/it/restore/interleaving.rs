@@ -95,6 +95,36 @@ fn a_service_without_legacy_columns() {
     });
 }
 
+/// Nothing decides but the moment: a row that goes while the columns hold what it held takes that along; before the refill
+/// they hold nothing, so the archived values come back, and the verification names the project. Never a part of them.
+#[test]
+fn sql_that_deletes_a_row() {
+    let database = &Arc::new(TestDatabase::postgres());
+    migrate(database);
+    let mut ends = Vec::new();
+    for step in STEPS {
+        for commit in COMMITS {
+            afresh(database);
+            let work: fn(&mut AnyConnection) =
+                |c| sql(c, "DELETE FROM projects_schoolproject WHERE project_id = '{1}'");
+            let run = Race { step, commit, taken_out: TakenOut::Nothing, work };
+            let ended = race(database, &run).unwrap();
+            assert_eq!(row(database, School, id(1)), None, "{step:?} {commit:?}");
+            let columns = legacy(database, id(1));
+            ends.push(match ended {
+                Restoration::Done(_) if columns == values(&[None; 5]) => "gone",
+                Restoration::NotVerified { .. }
+                    if columns == values(&[Some("Physics"), Some("P1"), Some("Curie"), None, None]) =>
+                {
+                    "named"
+                }
+                other => panic!("{step:?} {commit:?}: {columns:?}, {other:?}"),
+            });
+        }
+    }
+    assert!(ends.contains(&"gone") && ends.contains(&"named"), "{ends:?}");
+}
+
 #[test]
 fn a_service_without_legacy_columns_that_changes_the_type() {
     hold(&Writer {
@@ -177,6 +207,19 @@ in_both_modes! {
     };
 }
 
+/// One project whose columns were dropped.
+fn afresh(database: &TestDatabase) {
+    database.execute(
+        "DROP FUNCTION IF EXISTS sti_restore_school() CASCADE; \
+         DROP FUNCTION IF EXISTS sti_restore_self_study() CASCADE; \
+         TRUNCATE projects_project, projects_schoolproject, projects_selfstudyproject, \
+         sti_legacy_archive, sti_drop_run, sti_drop_event",
+    );
+    insert(database, 1, "school", [Some("Physics"), Some("P1"), Some("Curie"), None, None]);
+    insert_row(database, School, 1, &["Physics", "P1", "Curie"]);
+    drop_by_hand(database);
+}
+
 /// At every step, in every order, it ends right; and with what it needs taken out, it is this test that fails.
 #[track_caller]
 fn hold(writer: &Writer) {
@@ -186,15 +229,7 @@ fn hold(writer: &Writer) {
         let mut wrong = Vec::new();
         for step in STEPS {
             for commit in COMMITS {
-                database.execute(
-                    "DROP FUNCTION IF EXISTS sti_restore_school() CASCADE; \
-                     DROP FUNCTION IF EXISTS sti_restore_self_study() CASCADE; \
-                     TRUNCATE projects_project, projects_schoolproject, projects_selfstudyproject, \
-                     sti_legacy_archive, sti_drop_run, sti_drop_event",
-                );
-                insert(database, 1, "school", [Some("Physics"), Some("P1"), Some("Curie"), None, None]);
-                insert_row(database, School, 1, &["Physics", "P1", "Curie"]);
-                drop_by_hand(database);
+                afresh(database);
                 let run = Race { step, commit, taken_out, work: writer.work };
                 if let Err(reason) = right(database, &run, writer) {
                     wrong.push(format!("{step:?} {commit:?}: {reason}"));

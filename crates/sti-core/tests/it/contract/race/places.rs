@@ -1,10 +1,10 @@
 //! Every writer at every place.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::thread;
 
 use sti_core::contract::Outcome;
-use sti_core::probe::Step;
+use sti_core::probe::{Probe, Sabotage, Step};
 use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
 
 use super::oracle::{made, refused, watched};
@@ -33,11 +33,13 @@ fn every_writer_at(step: Step) {
     }
 }
 
+/// The snapshot, which is opened later, has it: there is nothing that could be taken out.
 #[test]
 fn before_the_change_log() {
     every_writer_at(Step::Prepare);
 }
 
+/// The snapshot has it here, too, as long as it is committed; `across_the_snapshot` is not.
 #[test]
 fn between_the_change_log_and_the_snapshot() {
     every_writer_at(Step::Snapshot);
@@ -63,17 +65,54 @@ fn between_the_last_round_and_the_locks() {
     every_writer_at(Step::Begin);
 }
 
+/// Drops, while a transaction writes before the snapshot and commits behind it: only the change log has it.
+pub(super) fn across_the_snapshot(database: &Arc<TestDatabase>, sabotage: Sabotage) -> Outcome {
+    let digest = planned(database, &options()).digest;
+    let session = Mutex::new(Session::open(database, "across"));
+    let mut options = options();
+    let (begins, commits) = (Once::new(), Once::new());
+    let probe = Probe::new(move |step| {
+        let session = session.lock().unwrap();
+        match step {
+            Step::Snapshot => begins.call_once(|| {
+                session.run(&format!("BEGIN; {}", late()));
+            }),
+            Step::CatchUp => commits.call_once(|| {
+                session.run("COMMIT");
+            }),
+            _ => {}
+        }
+    });
+    options.probe = probe.with_sabotage(sabotage);
+    drop_with(database.url(), &options, &digest).unwrap()
+}
+
+/// Both sides of project 1, as a service writes them.
+fn late() -> String {
+    format!(
+        "UPDATE projects_project SET teacher_name = 'late' WHERE id = '{0}'; \
+         UPDATE projects_schoolproject SET teacher_name = 'late' WHERE project_id = '{0}'",
+        id(1).hex()
+    )
+}
+
+#[test]
+fn a_transaction_that_is_open_when_the_snapshot_is_taken_is_in_the_change_log() {
+    let database = Arc::new(watched());
+    let outcome = across_the_snapshot(&database, Sabotage::None);
+    made(&database, &outcome, "a transaction across the snapshot");
+    assert_eq!(database.count("sti_legacy_archive WHERE teacher_name = 'late'"), 1);
+}
+
 /// It has written before the change log was there, and commits when the drop already waits for it.
+///
+/// Without a twin: to make a trigger is to wait for whoever writes, with the lock that is taken before it and without.
 #[test]
 fn a_transaction_that_is_open_when_the_change_log_comes_is_waited_for() {
     let database = watched();
     let digest = planned(&database, &options()).digest;
     let session = Session::open(&database, "early");
-    session.run(&format!(
-        "BEGIN; UPDATE projects_project SET teacher_name = 'late' WHERE id = '{0}'; \
-         UPDATE projects_schoolproject SET teacher_name = 'late' WHERE project_id = '{0}'",
-        id(1).hex()
-    ));
+    session.run(&format!("BEGIN; {}", late()));
     let mut waited = 0;
     let mut commit = on_retry(|_| {
         waited += 1;
@@ -143,7 +182,7 @@ fn a_service_that_writes_at_every_place() {
     let shared = Arc::clone(&database);
     let mut options = options();
     let at = [Step::Prepare, Step::Snapshot, Step::Archive, Step::CatchUp, Step::Begin];
-    options.probe = sti_core::probe::Probe::new(move |step| {
+    options.probe = Probe::new(move |step| {
         if at.contains(&step) {
             (DUAL.write)(&shared);
         }

@@ -6,6 +6,7 @@ use sti_core::contract::Outcome;
 use sti_core::probe::{Sabotage, Step};
 
 use super::oracle::{lost, watched};
+use super::places;
 use super::writers::{ALL, Writer};
 use crate::contract::rig::{drop_with, once_at, options, planned};
 
@@ -36,6 +37,14 @@ mod the_change_log {
     #[test]
     fn between_comparing_and_archiving() {
         every_writer_loses(Sabotage::ChangeLog, Step::Archive);
+    }
+
+    #[test]
+    fn across_the_snapshot() {
+        let database = Arc::new(watched());
+        let outcome = places::across_the_snapshot(&database, Sabotage::ChangeLog);
+        let Outcome::Done(done) = outcome else { panic!("{outcome:?}") };
+        assert!(!lost(&database, done.event).is_empty());
     }
 
     #[test]
