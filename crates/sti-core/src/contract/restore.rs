@@ -38,7 +38,7 @@ use crate::verify::VerifyReport;
 pub use begin::Began;
 pub use columns::Widened;
 pub use error::RestoreError;
-pub use finish::{Finish, FinishOptions, finish};
+pub use finish::{Finish, FinishEvent, FinishOptions, finish};
 use refill::End;
 pub use refill::Refilled;
 pub(crate) use state::unfinished;

@@ -81,6 +81,7 @@ fn anchors() -> Vec<&'static str> {
             Finish::NothingDropped => "finish-nothing",
             Finish::NotRestored { .. } => "not-restored",
             Finish::StillNeeded { .. } => "still-needed",
+            Finish::Stopped { .. } => "finish-stopped",
             Finish::Already { .. } => "finish-already",
             Finish::Done { .. } => "",
         }),

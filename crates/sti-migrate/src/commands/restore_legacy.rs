@@ -37,9 +37,10 @@ What each ending means here:
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXIT_CODES}\n\n{AFTER_HELP}"))]
 pub(crate) struct Options {
-    /// Take the triggers away, once the drop is restored. Waits until 6 s have passed since then, so
-    /// that every service that uses sti-core has noticed them. A writer that writes subtype rows only is left behind
-    /// from then on.
+    /// Take the triggers away, once the drop is restored. Before that it watches them, until 26 s after the columns came
+    /// back and 20 s after the restore: by 6 s every service that uses sti-core has noticed the columns, and who writes
+    /// subtype rows alone later than that is one who needs the triggers. It is refused then, and while that is less than
+    /// 60 s ago. A writer that writes subtype rows only is left behind once they are gone.
     #[arg(long, conflicts_with = "chunk")]
     finish: bool,
     /// Projects in a chunk: they are locked together until it commits.

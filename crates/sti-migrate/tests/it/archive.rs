@@ -4,7 +4,7 @@ use sti_core::both_backends;
 use sti_core::test_support::TestDatabase;
 
 use crate::drop_legacy::rig::{json, legacy};
-use crate::restore_legacy::rig::{drop_again, dropped, restore_legacy};
+use crate::restore_legacy::rig::{drop_again, dropped, long_ago, restore_legacy};
 use crate::rig::{named, on, snapshot, snapshot_formats, sti_migrate};
 
 both_backends! { from_the_drop_to_the_purge, beside_a_later_drop }
@@ -26,6 +26,7 @@ fn from_the_drop_to_the_purge(database: &TestDatabase) {
     assert_eq!(database.count("sti_legacy_archive"), 5);
     json(&mut restore_legacy(database, &[]), 0);
     plan("purge_not_finished", 1);
+    long_ago(database);
     json(&mut restore_legacy(database, &["--finish"]), 0);
     snapshot_formats("archive_list", database, &["archive", "list"], 0);
     database.execute(

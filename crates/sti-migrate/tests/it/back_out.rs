@@ -7,7 +7,7 @@ use sti_core::both_backends;
 use sti_core::test_support::{Session, TestDatabase};
 
 use crate::drop_legacy::rig::{json, legacy, ready};
-use crate::restore_legacy::rig::{dropped, restore_legacy};
+use crate::restore_legacy::rig::{dropped, long_ago, restore_legacy};
 use crate::rig::{named, on, signal, snapshot, sti_migrate};
 
 both_backends! { planned_refused_and_done, refused_around_a_drop }
@@ -43,6 +43,7 @@ fn refused_around_a_drop(database: &TestDatabase) {
     snapshot("back_out_dropped", Some(database), &mut on(database, &["back-out"]), 1);
     json(&mut restore_legacy(database, &[]), 0);
     snapshot("back_out_restoring", Some(database), &mut on(database, &["back-out"]), 1);
+    long_ago(database);
     json(&mut restore_legacy(database, &["--finish"]), 0);
     let plan = json(&mut on(database, &["back-out"]), 0);
     let execute = ["back-out", "--execute", "--confirm", plan["digest"].as_str().unwrap()];

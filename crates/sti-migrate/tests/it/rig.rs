@@ -47,6 +47,7 @@ fn settings(database: Option<&TestDatabase>) -> insta::Settings {
     settings.add_filter(r#""server_version": "[^"]*""#, r#""server_version": "[version]""#);
     // A slow machine has more to tell.
     settings.add_filter(r"(?m)^after \d+ (s|min): .*\n?", "");
+    settings.add_filter(r"for another \d+ s", "for another [time] s");
     settings.add_filter(r"trying again in \d+\.\d s", "trying again in [rest]");
     settings.add_filter(r"(drop \d+ (at|of)|restored at|finished at) [0-9TZ: -]*\d(Z| UTC)", "$1 [moment]");
     settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[moment]");

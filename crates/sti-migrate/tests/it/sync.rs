@@ -3,7 +3,7 @@
 use sti_core::test_support::{Session, TestDatabase};
 
 use crate::drop_legacy::rig::{drop_legacy, json, ready};
-use crate::restore_legacy::rig::{dropped, restore_legacy};
+use crate::restore_legacy::rig::{dropped, long_ago, restore_legacy};
 use crate::rig::{on, snapshot, snapshot_formats, sti_migrate};
 
 /// Our tables with a few projects, both sides level.
@@ -62,6 +62,7 @@ fn refused_around_a_drop() {
     json(&mut restore_legacy(&database, &[]), 0);
     snapshot_formats("sync_refused_restoring", &database, &["sync", "install"], 1);
     snapshot("sync_status_restoring", Some(&database), &mut on(&database, &["sync", "status"]), 1);
+    long_ago(&database);
     json(&mut restore_legacy(&database, &["--finish"]), 0);
     assert_eq!(json(&mut on(&database, &["sync", "install"]), 0)["outcome"], "installed");
 }

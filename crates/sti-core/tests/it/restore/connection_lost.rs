@@ -92,7 +92,11 @@ fn the_end_of_a_restore_is_looked_up_too() {
         let database = plant();
         drop_by_hand(&database);
         restored(&database);
-        let options = FinishOptions { noticed_after: std::time::Duration::ZERO, ..FinishOptions::default() };
+        let options = FinishOptions {
+            noticed_after: std::time::Duration::ZERO,
+            watched_for: std::time::Duration::ZERO,
+            ..FinishOptions::default()
+        };
         let proxy = CuttingProxy::before(&database, "SET finished_at", cut);
         let answer = finish(&mut || through(&proxy), &options, &mut |_| ()).unwrap();
         assert!(proxy.has_cut());

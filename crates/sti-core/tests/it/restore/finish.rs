@@ -1,11 +1,13 @@
 //! The end of a restore: the triggers go only if nobody needs them, and that is seen under the locks.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection as _;
 use sti_core::both_backends;
 use sti_core::contract::restore::{
-    Finish, FinishOptions, Restoration, RestoreEvent, finish, restore, standing,
+    Finish, FinishEvent, FinishOptions, Restoration, RestoreEvent, finish, restore, standing,
 };
 use sti_core::models::Kind::School;
 use sti_core::test_support::TestDatabase;
@@ -14,6 +16,9 @@ use super::rig::{chunks_of, drop_by_hand, finished, leftovers, restored};
 use crate::repository::rig::{LEGACY, drop_columns, insert, insert_row, legacy, migrate, owner, values};
 
 both_backends! {
+    who_goes_on_writing_rows_alone_is_seen_by_a_finish_that_follows_at_once,
+    what_services_write_before_they_notice_is_no_reason,
+    a_finish_that_is_asked_to_stop_changes_nothing,
     who_writes_rows_alone_while_the_locks_are_waited_for_is_seen,
     columns_that_come_back_anew_have_to_be_noticed_anew,
     triggers_that_are_made_anew_change_no_time,
@@ -35,6 +40,71 @@ fn an_hour_ago(database: &TestDatabase, columns: &[&str]) {
     database.execute(&format!("UPDATE sti_drop_event SET {}", sets.join(", ")));
 }
 
+fn row_alone(database: &TestDatabase, value: &str) {
+    database.execute(&format!("UPDATE projects_schoolproject SET teacher_name = '{value}'"));
+}
+
+/// It writes when services may not have noticed the columns yet, and then again.
+fn who_goes_on_writing_rows_alone_is_seen_by_a_finish_that_follows_at_once(database: &TestDatabase) {
+    plant(database);
+    restored(database);
+    let over = AtomicBool::new(false);
+    let answer = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut next = Instant::now();
+            for number in 0.. {
+                if Instant::now() >= next {
+                    row_alone(database, &format!("row only {number}"));
+                    next += Duration::from_secs(2);
+                }
+                if over.load(Ordering::SeqCst) {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let options = FinishOptions { noticed_after: Duration::from_secs(1), ..FinishOptions::default() };
+        let answer = finish(&mut || Ok(owner(database)), &options, &mut |_| ());
+        over.store(true, Ordering::SeqCst);
+        answer.unwrap()
+    });
+    assert!(matches!(answer, Finish::StillNeeded { event: 1, .. }), "{answer:?}");
+    assert!(leftovers(database) > 0);
+}
+
+fn what_services_write_before_they_notice_is_no_reason(database: &TestDatabase) {
+    plant(database);
+    restored(database);
+    row_alone(database, "by a service");
+    let second = Duration::from_secs(1);
+    let options =
+        FinishOptions { noticed_after: 2 * second, watched_for: second, ..FinishOptions::default() };
+    let mut watching = Vec::new();
+    let answer = finish(&mut || Ok(owner(database)), &options, &mut |event| match event {
+        FinishEvent::Watching { left } => watching.push(*left),
+        FinishEvent::Retried(retry) => panic!("{retry:?}"),
+    });
+    assert_eq!(answer.unwrap(), Finish::Done { event: 1, attempts: 1 });
+    assert_eq!(database.count("projects_project WHERE teacher_name = 'by a service'"), 4);
+    let drop = standing(&mut owner(database)).unwrap().drops.remove(0);
+    let watched = drop.finished_at.unwrap().0 - drop.restore_began_at.unwrap().0;
+    assert!(watched >= chrono::TimeDelta::seconds(3), "{watched}");
+    assert!(watching.len() == 1 && watching[0] <= 3 * second, "it is told once: {watching:?}");
+}
+
+fn a_finish_that_is_asked_to_stop_changes_nothing(database: &TestDatabase) {
+    plant(database);
+    restored(database);
+    let before = leftovers(database);
+    let options = FinishOptions::default();
+    let begun = Instant::now();
+    let answer = finish(&mut || Ok(owner(database)), &options, &mut |_| options.stop.stop());
+    assert_eq!(answer.unwrap(), Finish::Stopped { event: 1 });
+    assert!(begun.elapsed() < options.noticed_after, "it has waited all the same");
+    assert_eq!(leftovers(database), before);
+    assert_eq!(finished(database), Finish::Done { event: 1, attempts: 1 });
+}
+
 /// The first look finds nobody; then a session that had come before us writes a row and lets the lock go.
 fn who_writes_rows_alone_while_the_locks_are_waited_for_is_seen(database: &TestDatabase) {
     plant(database);
@@ -46,7 +116,8 @@ fn who_writes_rows_alone_while_the_locks_are_waited_for_is_seen(database: &TestD
     writer.batch_execute(begin).unwrap();
     let mut retried = 0;
     let options = FinishOptions::default();
-    let answer = finish(&mut || Ok(owner(database)), &options, &mut |_| {
+    let answer = finish(&mut || Ok(owner(database)), &options, &mut |event| {
+        assert!(matches!(event, FinishEvent::Retried(_)), "it has been an hour: {event:?}");
         retried += 1;
         if retried == 1 {
             writer
@@ -103,7 +174,11 @@ fn columns_that_come_back_anew_have_to_be_noticed_anew(database: &TestDatabase) 
     let first = crate::repository::rig::id(1);
     assert_eq!(legacy(database, first), values(&[Some("a"), None, Some("c"), None, None]));
     // The end waits until services have noticed them, from now on.
-    let options = FinishOptions { noticed_after: Duration::from_secs(2), ..FinishOptions::default() };
+    let options = FinishOptions {
+        noticed_after: Duration::from_secs(2),
+        watched_for: Duration::ZERO,
+        ..FinishOptions::default()
+    };
     let answer = finish(&mut || Ok(owner(database)), &options, &mut |_| ()).unwrap();
     assert_eq!(answer, Finish::Done { event: 1, attempts: 1 });
     let since = chrono::Utc::now() - now;

@@ -77,6 +77,7 @@ pub(crate) fn figures(refilled: Refilled) -> Refilled {
 pub(crate) fn finished(database: &TestDatabase) -> Finish {
     let options = FinishOptions {
         noticed_after: Duration::ZERO,
+        watched_for: Duration::ZERO,
         quiet_for: Duration::ZERO,
         ..FinishOptions::default()
     };

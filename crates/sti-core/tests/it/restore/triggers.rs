@@ -113,7 +113,12 @@ fn without_them_nothing_is_written(database: &TestDatabase) {
 fn a_writer_of_rows_alone_leaves_a_trace(database: &TestDatabase) {
     with_triggers(database);
     let finish = |quiet_for| {
-        let options = FinishOptions { noticed_after: Duration::ZERO, quiet_for, ..FinishOptions::default() };
+        let options = FinishOptions {
+            noticed_after: Duration::ZERO,
+            watched_for: Duration::ZERO,
+            quiet_for,
+            ..FinishOptions::default()
+        };
         finish(&mut || Ok(owner(database)), &options, &mut |_| {}).unwrap()
     };
     for mode in [WriteMode::Dual, WriteMode::Subtype] {

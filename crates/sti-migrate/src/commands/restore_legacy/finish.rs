@@ -1,21 +1,35 @@
 //! `sti-migrate restore-legacy --finish`
 
 use serde::Serialize;
+use sti_cli::signals::Listener;
+use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Document, Exit, Report, Target, retries};
-use sti_core::contract::restore::{Attempts, Finish, FinishOptions, finish};
+use sti_core::contract::restore::{Attempts, Finish, FinishEvent, FinishOptions, finish};
 
 use super::failure;
 
 pub(super) fn run(common: &Common, locks: Attempts) -> Answer {
     let target = common.database.resolve("sti-migrate restore-legacy --finish")?;
     let options = FinishOptions { locks, ..FinishOptions::default() };
-    let answer =
-        finish(&mut target.connector(), &options, &mut retries::tell).map_err(|error| failure(&error))?;
+    let _listener = Listener::start(&options.stop, Exit::Stopped)?;
+    let answer = finish(&mut target.connector(), &options, &mut tell).map_err(|error| failure(&error))?;
     FinishReport::new(&target, &answer).print(common.format)?;
     Ok(match answer {
         Finish::Done { .. } | Finish::Already { .. } => Exit::Done,
         Finish::NothingDropped | Finish::NotRestored { .. } | Finish::StillNeeded { .. } => Exit::Negative,
+        Finish::Stopped { .. } => Exit::Stopped,
     })
+}
+
+fn tell(event: &FinishEvent) {
+    match event {
+        FinishEvent::Watching { left } => say(format_args!(
+            "watching the triggers for another {:.0} s, whether somebody still writes subtype rows alone; Ctrl-C ends \
+             it and changes nothing",
+            left.as_secs_f64().ceil()
+        )),
+        FinishEvent::Retried(retry) => retries::tell(retry),
+    }
 }
 
 struct FinishReport<'a> {
@@ -42,7 +56,7 @@ impl<'a> FinishReport<'a> {
             Finish::NotRestored { .. } => {
                 &["sti-migrate restore-legacy", "sti-migrate restore-legacy --finish"]
             }
-            Finish::StillNeeded { .. } => &["sti-migrate restore-legacy --finish"],
+            Finish::StillNeeded { .. } | Finish::Stopped { .. } => &["sti-migrate restore-legacy --finish"],
             Finish::NothingDropped => &["sti-migrate status"],
             Finish::Done { .. } | Finish::Already { .. } => &["sti-verify"],
         }
@@ -72,9 +86,9 @@ impl Report for FinishReport<'_> {
                 .paragraph("First:"),
             Finish::StillNeeded { levelled_at, ago, .. } => Document::new()
                 .paragraph(format!(
-                    "Refused: {:.0} s ago ({}) somebody wrote a subtype row and not the legacy columns, long after \
-                     the columns had come back; the triggers brought the values over. Without them both sides would \
-                     drift apart. Nothing was changed.",
+                    "Refused: {:.0} s ago ({}) somebody wrote a subtype row and not the legacy columns, when every \
+                     service should have noticed that they are back; the triggers brought the values over. Without \
+                     them both sides would drift apart. Nothing was changed.",
                     ago.as_secs_f64(),
                     levelled_at.0.format("%Y-%m-%d %H:%M:%S UTC")
                 ))
@@ -82,6 +96,12 @@ impl Report for FinishReport<'_> {
                     "Find that writer and stop it, or let it write the legacy columns too. When it has been quiet for \
                      60 s:",
                 ),
+            Finish::Stopped { event } => Document::new()
+                .paragraph(format!(
+                    "Stopped, as asked: the triggers of the restore of drop {event} are there as before. Nothing was \
+                     changed."
+                ))
+                .paragraph("To take them away:"),
             Finish::NothingDropped => Document::new()
                 .paragraph("Refused: there is no drop on record, and no trigger of a restore. Nothing was changed."),
         };
@@ -94,6 +114,7 @@ impl Report for FinishReport<'_> {
             Finish::Already { event } => ("already", Some(event), None),
             Finish::NotRestored { event } => ("refused", Some(event), None),
             Finish::StillNeeded { event, .. } => ("refused", Some(event), None),
+            Finish::Stopped { event } => ("stopped", Some(event), None),
             Finish::NothingDropped => ("refused", None, None),
         };
         serde_json::to_value(Json { target: &self.target, outcome, event, attempts, next: self.next() })

@@ -4,7 +4,7 @@
 use sti_core::test_support::TestDatabase;
 use sti_core::test_support::postgres::{Cut, CuttingProxy};
 
-use super::rig::{dropped, goes_on_to_the_end, leftovers};
+use super::rig::{dropped, goes_on_to_the_end, leftovers, long_ago};
 use crate::drop_legacy::rig::{json, legacy};
 use crate::rig::sti_migrate;
 
@@ -24,6 +24,7 @@ fn ready_for(arguments: &[&str]) -> (TestDatabase, String) {
     let values = dropped(&database);
     if arguments.len() > 1 {
         json(&mut crate::rig::on(&database, &["restore-legacy"]), 0);
+        long_ago(&database);
     }
     (database, values)
 }

@@ -1,11 +1,15 @@
 //! What it prints, in every ending.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
 use sti_core::both_backends;
 use sti_core::test_support::{Session, TestDatabase};
 
-use super::rig::{drop_again, dropped, goes_on_to_the_end, leftovers, restore_legacy};
+use super::rig::{drop_again, dropped, goes_on_to_the_end, leftovers, long_ago, restore_legacy};
 use crate::drop_legacy::rig::{json, legacy, ready};
-use crate::rig::{named, on, snapshot, snapshot_formats, sti_migrate};
+use crate::rig::{named, on, signal, snapshot, snapshot_formats, snapshot_text, sti_migrate};
 
 both_backends! {
     done_and_finished,
@@ -25,6 +29,7 @@ fn done_and_finished(database: &TestDatabase) {
     assert_eq!(legacy(database), values);
     status("status_restored");
     snapshot_formats("restore_already", database, &["restore-legacy"], 0);
+    long_ago(database);
     snapshot("finish_done", Some(database), &mut restore_legacy(database, &["--finish"]), 0);
     status("status_finished");
     let json_name = named("status_finished_json", database);
@@ -107,13 +112,54 @@ fn a_writer_that_still_writes_rows_alone() {
     let database = TestDatabase::postgres();
     dropped(&database);
     json(&mut restore_legacy(&database, &[]), 0);
-    // As if the columns had been back for long.
-    database.execute(
-        "UPDATE sti_drop_event SET restore_began_at = now() - interval '1 hour', restored_at = now() - interval '1 hour'; \
-         UPDATE projects_schoolproject SET teacher_name = 'row only'",
-    );
+    long_ago(&database);
+    database.execute("UPDATE projects_schoolproject SET teacher_name = 'row only'");
     snapshot("finish_still_needed", Some(&database), &mut restore_legacy(&database, &["--finish"]), 1);
     assert!(leftovers(&database) > 0);
+}
+
+/// One command right after the other, as the first one says.
+#[test]
+fn a_writer_that_goes_on_writing_rows_alone() {
+    let database = TestDatabase::postgres();
+    dropped(&database);
+    json(&mut restore_legacy(&database, &[]), 0);
+    let mut finish = restore_legacy(&database, &["--finish"]).stdout(Stdio::piped()).spawn().unwrap();
+    for number in 0.. {
+        database.execute(&format!("UPDATE projects_schoolproject SET teacher_name = 'row only {number}'"));
+        if finish.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let output = finish.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("somebody wrote a subtype row and not the legacy columns"), "{said}");
+    assert!(leftovers(&database) > 0);
+    assert_eq!(database.count("projects_project WHERE teacher_name LIKE 'row only%'"), 2);
+}
+
+#[test]
+fn a_signal_while_the_triggers_are_watched() {
+    let database = TestDatabase::postgres();
+    let values = dropped(&database);
+    json(&mut restore_legacy(&database, &[]), 0);
+    let before = leftovers(&database);
+    let child = signalled(&mut restore_legacy(&database, &["--finish"]), "watching the triggers for another");
+    assert_eq!(child.status.code(), Some(3));
+    assert_eq!(leftovers(&database), before);
+    snapshot_text("finish_stopped", &database, &String::from_utf8(child.stdout).unwrap());
+    goes_on_to_the_end(&database, &values);
+}
+
+/// Runs a command, and sends SIGINT as soon as it says so.
+fn signalled(command: &mut Command, says: &str) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with(says)));
+    signal(&child, "INT");
+    child.wait_with_output().unwrap()
 }
 
 #[test]

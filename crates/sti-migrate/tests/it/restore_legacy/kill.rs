@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use sti_core::both_backends;
 use sti_core::test_support::{Session, TestDatabase};
 
-use super::rig::{dropped, goes_on_to_the_end, leftovers, restore_legacy};
+use super::rig::{dropped, goes_on_to_the_end, leftovers, long_ago, restore_legacy};
 use crate::drop_legacy::rig::{json, legacy};
 use crate::held::{Held, kill, kill_at_ddl, wait_until};
 
@@ -115,6 +115,7 @@ fn start(database: &TestDatabase, arguments: &[&str]) -> Child {
 fn while_finishing(database: &TestDatabase) {
     let values = dropped(database);
     json(&mut restore_legacy(database, &[]), 0);
+    long_ago(database);
     let finished = held("sti_drop_event", "BEFORE UPDATE", "NEW.finished_at IS NOT NULL");
     finished.kill(database, FINISH, || start(database, &["--finish"]));
     assert!(leftovers(database) > 0, "all of it, or nothing");
@@ -126,6 +127,7 @@ fn while_finishing(database: &TestDatabase) {
 fn while_committing_the_end(database: &TestDatabase) {
     let values = dropped(database);
     json(&mut restore_legacy(database, &[]), 0);
+    long_ago(database);
     let finished = held("sti_drop_event", "AFTER UPDATE", "NEW.finished_at IS NOT NULL");
     Held { at_commit: true, ..finished }.kill(database, FINISH, || start(database, &["--finish"]));
     assert_eq!(leftovers(database) == 0, database.backend_name() == "postgres", "all of it, or nothing");
@@ -152,6 +154,7 @@ fn while_changing_the_schema() {
     let database = TestDatabase::postgres();
     let values = dropped(&database);
     json(&mut restore_legacy(&database, &[]), 0);
+    long_ago(&database);
     let before = leftovers(&database);
     kill_at_ddl(&database, FINISH, "DROP SEQUENCE", || start(&database, &["--finish"]));
     assert_eq!(leftovers(&database), before, "all of them, or none");
