@@ -20,7 +20,7 @@
 //! for result in plan.shut() {
 //!     println!("{}: {}, {:?}; {:?}", result.gate, result.verdict, result.evidence, result.fix);
 //! }
-//! let rehearsal = rehearse(&mut connector()?, &options, &mut |_| ())?;
+//! let rehearsal = rehearse(&mut connector, &options, &mut |_| ())?;
 //! println!("{rehearsal:?}");
 //! // Somebody has read the plan, and confirms it.
 //! match execute(&mut connector, &options, &plan.digest, &mut |_| ())? {

@@ -41,31 +41,38 @@ fn look_first(connection: &mut AnyConnection, options: &DropOptions) -> Result<L
 /// Does everything that [`execute`] does, rolls the last transaction back instead of committing it, and takes away what
 /// the others have made. Reports how long the locks were held: so long nobody could read or write projects, as in the real drop.
 ///
-/// `tell` is told of every step, and of every attempt that did not get its locks.
+/// `tell` is told of every step, and of every attempt that did not get its locks. Where the connection is lost, what it
+/// has made is taken away over a fresh one of `connector`, as far as that can be done ([`leftovers`]); the next call does
+/// the rest.
 ///
 /// # Errors
-/// [`ContractError`]. Nothing is changed in any case; what a lost connection has left ([`leftovers`]), the next call
-/// takes away.
+/// [`ContractError`]. Nothing is changed in any case.
 pub fn rehearse(
-    connection: &mut AnyConnection,
+    connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     options: &DropOptions,
     tell: &mut dyn FnMut(&Progress),
 ) -> Result<Rehearsal, ContractError> {
-    clear(connection, options, tell)?;
+    let mut connection = connector()?;
+    clear(&mut connection, options, tell)?;
     tell(&Progress::Comparing);
-    let before = look_first(connection, options)?;
+    let before = look_first(&mut connection, options)?;
     if !before.plan.is_open() {
         return Ok(Rehearsal::Refused { plan: Box::new(before.plan), why: Refusal::Gates });
     }
     let digest = before.plan.digest.clone();
-    Ok(match tried(connection, options, &before, &digest, true, tell)? {
+    let ended = tried(&mut connection, options, &before, &digest, true, tell)?;
+    drop(connection);
+    Ok(match ended {
         (Ended::Made(made), attempts) => {
             let Made { plan, archived, held, .. } = made;
             Rehearsal::Rehearsed { plan, archived, held, attempts }
         }
         (Ended::Refused(plan, why), _) => Rehearsal::Refused { plan, why },
         (Ended::Blocked(blocked), _) => Rehearsal::Blocked(blocked),
-        (Ended::Lost { source, .. }, _) => return Err(source.into()),
+        (Ended::Lost { source, .. }, _) => {
+            clean_up(connector, options, tell);
+            Rehearsal::NotDone { reason: source.to_string() }
+        }
     })
 }
 
@@ -107,28 +114,31 @@ pub fn execute(
         (Ended::Refused(plan, why), _) => Outcome::Refused { plan, why },
         (Ended::Blocked(blocked), _) => Outcome::Blocked(blocked),
         (Ended::Lost { source, at_commit: None }, _) => {
-            not_done(connector, options, source.to_string(), tell)
+            clean_up(connector, options, tell);
+            Outcome::NotDone { reason: source.to_string() }
         }
         (Ended::Lost { source, at_commit: Some(event) }, attempts) => {
             let reason = source.to_string();
             tell(&Progress::Asking);
             match confirm(connector, &event) {
                 Seen::Done(event) => Outcome::Done(on_record(&event, Answer::Catalogue, attempts)),
-                Seen::NotDone => not_done(connector, options, reason, tell),
+                Seen::NotDone => {
+                    clean_up(connector, options, tell);
+                    Outcome::NotDone { reason }
+                }
                 Seen::Unclear(seen) => Outcome::Unknown { event: event.id, reason, seen },
             }
         }
     })
 }
 
-/// The connection was lost, and nothing was dropped. What the drop has left behind is taken away over a fresh one; if
-/// that fails, too, the next command does it.
-fn not_done(
+/// The connection was lost, and nothing was dropped. What the drop or rehearsal has left behind is taken away over a
+/// fresh one; if that fails, too, the next command does it.
+fn clean_up(
     connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
     options: &DropOptions,
-    reason: String,
     tell: &mut dyn FnMut(&Progress),
-) -> Outcome {
+) {
     // Whoever has asked for a stop wants nothing to be left, either.
     let mut options = options.clone();
     options.interrupt = None;
@@ -143,7 +153,6 @@ fn not_done(
             std::thread::sleep(retry::rest(number));
         }
     }
-    Outcome::NotDone { reason }
 }
 
 /// The columns are gone already. Done, if it was done with this digest: that is how a command that was killed, or

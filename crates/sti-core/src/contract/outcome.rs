@@ -87,6 +87,11 @@ pub enum Rehearsal {
         /// In how many attempts.
         attempts: u32,
     },
+    /// The connection was lost before it was through.
+    NotDone {
+        /// What the database said when the connection was lost.
+        reason: String,
+    },
 }
 
 /// How it is known that the drop was made.

@@ -28,7 +28,8 @@ const AFTER_HELP: &str = "\
 What each ending means here:
   0  the plan is shown and every gate is open; or it was rehearsed; or the columns are dropped
   1  refused by a gate or by the digest; or the locks were not to be had; or the connection was lost and the
-     database says that the drop was not made. Nothing was changed
+     database says that the drop was not made; or it was lost in a rehearsal. No project and no column was changed;
+     what could not be taken away of what was made for it is named
   2  could not: usage, connection, rights, the columns are dropped already. Nothing was changed
   3  SIGINT or SIGTERM: nothing was dropped, and what was made is taken away as far as that could be done. The same
      command starts anew
@@ -110,7 +111,7 @@ fn show(common: &Common, target: &Target, how: &DropOptions, plan_out: Option<&P
     let at = dialect::clock(&mut connection)?;
     let plan = contract::plan(&mut connection, how)?;
     if let (Some(file), Some(path)) = (plan_file, plan_out) {
-        let report = DropReport::new(target, how, Stage::Shown(&plan), Leftovers::default());
+        let report = DropReport::new(target, how, Stage::Shown(&plan), Some(Leftovers::default()));
         file.write(&report, &plan, at, target.url.backend())?;
         say(format_args!("the plan is in {}", path.display()));
     }
@@ -118,10 +119,8 @@ fn show(common: &Common, target: &Target, how: &DropOptions, plan_out: Option<&P
 }
 
 fn rehearse(common: &Common, target: &Target, how: &DropOptions) -> Answer {
-    let mut connection = target.connect(Access::Write)?;
     let watch = Watch::start(target, Exit::Stopped)?;
-    // The connection goes with the work: what is open looks as if it were at work.
-    let rehearsal = watch.over(how, move |how, tell| contract::rehearse(&mut connection, how, tell))?;
+    let rehearsal = watch.over(how, |how, tell| contract::rehearse(&mut target.connector(), how, tell))?;
     print(common, target, how, Stage::Rehearsal(&rehearsal))
 }
 
@@ -143,29 +142,35 @@ fn print(common: &Common, target: &Target, how: &DropOptions, stage: Stage<'_>) 
             metrics::drop_planned(plan);
         }
         Stage::Drop(Outcome::Done(dropped), _) => metrics::drop_locks_held(dropped.held),
-        Stage::Rehearsal(Rehearsal::Blocked(_)) | Stage::Drop(_, _) => {}
+        Stage::Rehearsal(Rehearsal::Blocked(_) | Rehearsal::NotDone { .. }) | Stage::Drop(_, _) => {}
     }
     let exit = exit(stage);
     DropReport::new(target, how, stage, left(target, stage, exit)).print(common.format)?;
     Ok(exit)
 }
 
-/// What this command has begun and could not take away. Not asked where it has done so, or has begun nothing.
-fn left(target: &Target, stage: Stage<'_>, exit: Exit) -> Leftovers {
+/// What this command has begun and could not take away; `None` if that cannot be known. Not asked where it has done so,
+/// or has begun nothing.
+fn left(target: &Target, stage: Stage<'_>, exit: Exit) -> Option<Leftovers> {
     let begun = match stage {
         Stage::Shown(_) => false,
         Stage::Rehearsal(_) => true,
         Stage::Drop(..) => exit == Exit::Negative,
     };
-    let ask = || contract::leftovers(&mut target.connect(Access::Write).ok()?).ok();
-    let left = if begun { ask() } else { None };
-    if left.as_ref().is_some_and(Leftovers::at_work)
-        && matches!(stage, Stage::Drop(Outcome::NotDone { .. }, _))
-    {
-        say("what is left of it, if anything, `sti-migrate status` shows in a minute");
+    if !begun {
+        return Some(Leftovers::default());
     }
-    // What belongs to another one that is at work is none of ours.
-    left.filter(|left| !left.at_work()).unwrap_or_default()
+    let left = contract::leftovers(&mut target.connect(Access::Write).ok()?).ok()?;
+    let lost = matches!(
+        stage,
+        Stage::Rehearsal(Rehearsal::NotDone { .. }) | Stage::Drop(Outcome::NotDone { .. }, _)
+    );
+    match left.at_work() {
+        // It may be another one's, or that of a session of ours that the server has not ended yet.
+        true if lost => None,
+        true => Some(Leftovers::default()),
+        false => Some(left),
+    }
 }
 
 /// The one place that decides how the command ends.
@@ -175,7 +180,7 @@ fn exit(stage: Stage<'_>) -> Exit {
         Stage::Rehearsal(Rehearsal::Rehearsed { .. }) | Stage::Drop(Outcome::Done(_), _) => Exit::Done,
         Stage::Drop(Outcome::Unknown { .. }, _) => Exit::Unknown,
         Stage::Shown(_)
-        | Stage::Rehearsal(Rehearsal::Refused { .. } | Rehearsal::Blocked(_))
+        | Stage::Rehearsal(Rehearsal::Refused { .. } | Rehearsal::Blocked(_) | Rehearsal::NotDone { .. })
         | Stage::Drop(Outcome::Refused { .. } | Outcome::Blocked(_) | Outcome::NotDone { .. }, _) => {
             Exit::Negative
         }

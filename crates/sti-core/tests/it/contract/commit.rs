@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use sti_core::contract::{Answer, Outcome, execute};
+use sti_core::contract::{Answer, Outcome, Rehearsal, execute, rehearse};
 use sti_core::probe::Step;
 use sti_core::test_support::postgres::{Cut, CuttingProxy};
 use sti_core::test_support::{Session, TestDatabase, wait_until_it_waits};
@@ -71,6 +71,13 @@ fn a_database_that_cannot_be_asked_leaves_it_unknown() {
     }
 }
 
+fn end_all_sessions(url: &str) {
+    use diesel::connection::SimpleConnection as _;
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    connector(url)().unwrap().batch_execute(others).unwrap();
+}
+
 /// An administrator ends the session, at each step of it.
 #[test]
 fn a_session_that_is_ended_has_done_nothing() {
@@ -80,18 +87,28 @@ fn a_session_that_is_ended_has_done_nothing() {
     for step in steps(&database).iter().filter(within).copied() {
         let url = database.url().to_owned();
         let mut options = options();
-        options.probe = once_at(step, move || {
-            use diesel::connection::SimpleConnection as _;
-            let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                          WHERE datname = current_database() AND pid <> pg_backend_pid()";
-            connector(&url)().unwrap().batch_execute(others).unwrap();
-        });
+        options.probe = once_at(step, move || end_all_sessions(&url));
         let outcome = drop_with(database.url(), &options, &digest).unwrap();
         assert!(matches!(outcome, Outcome::NotDone { .. }), "{step:?}: {outcome:?}");
         assert_eq!(columns_left(&database), 5, "{step:?}");
         assert_eq!(everything(&database), before, "{step:?}");
     }
     next_command_says(&database, &digest, Answer::Commit);
+}
+
+/// A rehearsal has nothing that it could have done, and takes away what it has made all the same.
+#[test]
+fn a_rehearsal_whose_session_is_ended_leaves_nothing() {
+    let (database, _) = confirmed();
+    let before = everything(&database);
+    for step in [Step::Snapshot, Step::Archive, Step::CatchUp, Step::Look, Step::Record] {
+        let url = database.url().to_owned();
+        let mut options = options();
+        options.probe = once_at(step, move || end_all_sessions(&url));
+        let rehearsal = rehearse(&mut connector(database.url()), &options, &mut |_| ()).unwrap();
+        assert!(matches!(rehearsal, Rehearsal::NotDone { .. }), "{step:?}: {rehearsal:?}");
+        assert_eq!(everything(&database), before, "{step:?}");
+    }
 }
 
 /// The server may not have noticed yet that we are gone: until that session has ended, the catalogue's answer is none.

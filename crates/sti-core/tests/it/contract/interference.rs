@@ -104,11 +104,13 @@ fn a_drop_beside_one_that_archives_is_told_so() {
         connector(&aged)().unwrap().batch_execute(old).unwrap();
     });
     let second = once(move || {
-        let mut connection = connector(&url)().unwrap();
-        let at_work = leftovers(&mut connection).unwrap().at_work();
+        let at_work = leftovers(&mut connector(&url)().unwrap()).unwrap().at_work();
         let mut told = vec![format!("at work: {at_work}")];
-        let second =
-            rehearse(&mut connection, &options(), &mut on_retry(|retry| told.push(retry.reason.clone())));
+        let second = rehearse(
+            &mut connector(&url),
+            &options(),
+            &mut on_retry(|retry| told.push(retry.reason.clone())),
+        );
         told.push(match second {
             Ok(Rehearsal::Blocked(blocked)) if blocked.by_another_drop => {
                 format!("blocked: {}", blocked.reason)

@@ -41,7 +41,7 @@ fn a_session_in_the_way_is_named_and_left_alone() {
         let named: Vec<&str> = holders.iter().map(|holder| holder.application.as_str()).collect();
         assert_eq!(named, ["application"], "{sql}: {holders:?}");
         assert_eq!(holders[0].state, "idle in transaction");
-        let blocked = rehearse(&mut open(&database), &options(), &mut |_| ()).unwrap();
+        let blocked = rehearse(&mut connector(database.url()), &options(), &mut |_| ()).unwrap();
         assert!(matches!(blocked, Rehearsal::Blocked(_)), "{blocked:?}");
         assert_eq!((columns_left(&database), everything(&database)), (5, before), "{sql}");
         session.run("COMMIT");

@@ -151,7 +151,7 @@ pub(crate) fn dropped(database: &TestDatabase, options: &DropOptions) -> Dropped
 }
 
 pub(crate) fn rehearsed(database: &TestDatabase, options: &DropOptions) -> Rehearsal {
-    rehearse(&mut open(database), options, &mut |_| ()).unwrap()
+    rehearse(&mut connector(database.url()), options, &mut |_| ()).unwrap()
 }
 
 /// How many of the legacy columns there are.

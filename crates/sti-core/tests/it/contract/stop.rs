@@ -103,7 +103,7 @@ fn a_rehearsal_stops_too(database: &TestDatabase) {
     let (mut options, signal) = interruptible(database);
     let step = if database.backend_name() == "postgres" { Step::CatchUp } else { Step::Write };
     options.probe = once_at(step, move || signal.stop());
-    stopped(&rehearse(&mut open(database), &options, &mut |_| ()), "a rehearsal");
+    stopped(&rehearse(&mut connector(database.url()), &options, &mut |_| ()), "a rehearsal");
     nothing_is_left(database);
     assert_eq!(everything(database), before);
 }

@@ -6,7 +6,6 @@ use sti_core::db::dialect::{LockHolder, SessionSeen};
 use sti_core::verify::Counts;
 
 use super::report::{DropReport, Stage};
-use crate::commands::leftovers;
 
 /// The whole of it. A field that has no meaning in an outcome is null.
 #[derive(Serialize)]
@@ -95,7 +94,9 @@ impl<'a> Report<'a> {
         let made = Made::of(stage);
         let blocked = stage.blocked();
         let (reason, seen) = match stage {
-            Stage::Drop(Outcome::NotDone { reason }, _) => (Some(reason.as_str()), None),
+            Stage::Rehearsal(Rehearsal::NotDone { reason }) | Stage::Drop(Outcome::NotDone { reason }, _) => {
+                (Some(reason.as_str()), None)
+            }
             Stage::Drop(Outcome::Unknown { reason, seen, .. }, _) => {
                 (Some(reason.as_str()), Some(seen.as_str()))
             }
@@ -133,7 +134,7 @@ impl<'a> Report<'a> {
             reason,
             seen,
             holders: blocked.into_iter().flat_map(|blocked| &blocked.holders).map(Holder::of).collect(),
-            left_behind: leftovers::lines(&report.left),
+            left_behind: report.left_behind(),
             next: report.next(),
         }
     }
@@ -160,7 +161,7 @@ fn outcome(stage: Stage<'_>) -> &'static str {
         Stage::Rehearsal(Rehearsal::Blocked(_)) | Stage::Drop(Outcome::Blocked(_), _) => "blocked",
         Stage::Rehearsal(Rehearsal::Rehearsed { .. }) => "rehearsed",
         Stage::Drop(Outcome::Done(_), _) => "done",
-        Stage::Drop(Outcome::NotDone { .. }, _) => "not_done",
+        Stage::Rehearsal(Rehearsal::NotDone { .. }) | Stage::Drop(Outcome::NotDone { .. }, _) => "not_done",
         Stage::Drop(Outcome::Unknown { .. }, _) => "unknown",
     }
 }

@@ -9,6 +9,11 @@ use super::words::{another, attempts, done, is_of_the_moment, one_line, refused,
 use super::{json, sections};
 use crate::commands::leftovers;
 
+/// What is left where that could not be asked.
+const NOT_SEEN: &str = "what it is could not be seen: triggers of the change log, which go on logging what is written, and \
+                        archived rows may be there; in a minute sti-migrate status shows it, and sti-migrate up takes \
+                        it away";
+
 /// How far it came.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stage<'a> {
@@ -24,8 +29,8 @@ pub(super) struct DropReport<'a> {
     pub(super) target: String,
     pub(super) how: &'a DropOptions,
     pub(super) stage: Stage<'a>,
-    /// What could not be taken away of what this command had begun.
-    pub(super) left: Leftovers,
+    /// What could not be taken away of what this command had begun; `None` if that cannot be known.
+    pub(super) left: Option<Leftovers>,
 }
 
 impl<'a> Stage<'a> {
@@ -42,7 +47,8 @@ impl<'a> Stage<'a> {
                 Some(plan)
             }
             Self::Drop(Outcome::Done(dropped), _) => dropped.plan.as_deref(),
-            Self::Drop(Outcome::NotDone { .. } | Outcome::Unknown { .. }, _) => None,
+            Self::Rehearsal(Rehearsal::NotDone { .. })
+            | Self::Drop(Outcome::NotDone { .. } | Outcome::Unknown { .. }, _) => None,
         }
     }
 
@@ -68,13 +74,22 @@ impl<'a> Stage<'a> {
 }
 
 impl<'a> DropReport<'a> {
-    pub(super) fn new(target: &Target, how: &'a DropOptions, stage: Stage<'a>, left: Leftovers) -> Self {
+    pub(super) fn new(
+        target: &Target,
+        how: &'a DropOptions,
+        stage: Stage<'a>,
+        left: Option<Leftovers>,
+    ) -> Self {
         Self { target: target.url.to_string(), how, stage, left }
     }
 
     /// Lines that say what is left, if anything.
+    pub(super) fn left_behind(&self) -> Vec<String> {
+        self.left.as_ref().map_or_else(|| vec![NOT_SEEN.to_owned()], leftovers::lines)
+    }
+
     fn left(&self, document: Document) -> Document {
-        let lines = leftovers::lines(&self.left);
+        let lines = self.left_behind();
         if lines.is_empty() {
             return document;
         }
@@ -110,7 +125,9 @@ impl<'a> DropReport<'a> {
         match self.stage {
             Stage::Shown(plan) if plan.is_open() => Some(self.command("--rehearse")),
             Stage::Rehearsal(Rehearsal::Rehearsed { plan, .. }) => Some(execute(&plan.digest)),
-            Stage::Rehearsal(Rehearsal::Blocked(_)) => Some(self.command("--rehearse")),
+            Stage::Rehearsal(Rehearsal::Blocked(_) | Rehearsal::NotDone { .. }) => {
+                Some(self.command("--rehearse"))
+            }
             Stage::Rehearsal(Rehearsal::Refused { why, .. }) if is_of_the_moment(why) => {
                 Some(self.command("--rehearse"))
             }
@@ -135,6 +152,9 @@ impl<'a> DropReport<'a> {
                 "Rehearsed: the drop went through, with {} under the locks, and was rolled back. {NOTHING}",
                 seconds(*held)
             ),
+            Stage::Rehearsal(Rehearsal::NotDone { .. }) => {
+                format!("Not rehearsed: the connection was lost before it was through. {NOTHING}")
+            }
             Stage::Drop(Outcome::Done(dropped), _) => done(dropped),
             Stage::Drop(Outcome::NotDone { .. }, _) => {
                 format!("Not done: the connection was lost, and the drop was not made. {NOTHING}")
@@ -170,7 +190,7 @@ impl<'a> DropReport<'a> {
                 number(dropped.archived),
                 seconds(dropped.held)
             )),
-            Stage::Drop(Outcome::NotDone { reason }, _) => {
+            Stage::Rehearsal(Rehearsal::NotDone { reason }) | Stage::Drop(Outcome::NotDone { reason }, _) => {
                 document.list([one_line(&format!("when the connection was lost: {reason}"))])
             }
             Stage::Drop(Outcome::Unknown { event, reason, seen }, _) => document.list([
@@ -237,7 +257,9 @@ impl<'a> DropReport<'a> {
             Stage::Rehearsal(Rehearsal::Blocked(_)) | Stage::Drop(Outcome::Blocked(_), _) => {
                 "End these transactions or wait for them, then again:".to_owned()
             }
-            Stage::Drop(Outcome::NotDone { .. }, _) => "Once the server is reached again:".to_owned(),
+            Stage::Rehearsal(Rehearsal::NotDone { .. }) | Stage::Drop(Outcome::NotDone { .. }, _) => {
+                "Once the server is reached again:".to_owned()
+            }
             Stage::Drop(Outcome::Unknown { .. }, _) => {
                 "Once the server is reached again, the same command says what became of it, or does it:"
                     .to_owned()

@@ -1,14 +1,15 @@
 //! The wire breaks at the COMMIT of the drop, on either side of it. The command says what the catalogue says, or that
 //! nobody could be asked; the same command afterwards says what became of it, or does it.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use sti_core::test_support::TestDatabase;
 use sti_core::test_support::postgres::{Cut, CuttingProxy};
 
-use super::rig::{WAIVED, archived, digest, drop_legacy, json, legacy, ready, state};
-use crate::rig::{snapshot, sti_migrate};
+use super::rig::{ARCHIVING, DROP, WAIVED, archived, digest, drop_legacy, json, legacy, ready, state};
+use crate::held::Gate;
+use crate::rig::{on, snapshot, snapshot_text, sti_migrate};
 
 /// The first statement that a drop writes.
 const MARKER: &str = "INSERT INTO sti_drop_event";
@@ -89,6 +90,43 @@ fn after_the_commit_it_was_done() {
     rig.it_was_made_once();
     assert_eq!(rig.again()["answer"], "earlier");
     rig.it_was_made_once();
+}
+
+/// What it had made goes over a new connection.
+#[test]
+fn a_rehearsal_leaves_nothing() {
+    let rig = Rig::new();
+    for format in ["text", "json"] {
+        let gate = Gate::at(&rig.database, "archiving", ARCHIVING);
+        let mut rehearsal = drop_legacy(&rig.database, &["--rehearse", "--format", format]);
+        let child = rehearsal.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        gate.reached(DROP);
+        rig.database.execute(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{DROP}' \
+                AND datname = current_database() AND wait_event = 'PgSleep'"
+        ));
+        let output = child.wait_with_output().unwrap();
+        gate.remove();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        snapshot_text(&format!("rehearsal_not_done_{format}"), &rig.database, &said);
+        rig.nothing_happened();
+    }
+    rig.again();
+}
+
+#[test]
+fn a_rehearsal_that_cannot_take_away_what_it_has_made_says_so() {
+    let rig = Rig::new();
+    let marker = "INSERT INTO sti_legacy_archive";
+    let proxy = CuttingProxy::before_and_unreachable_afterwards(&rig.database, marker, Cut::BeforeCommit);
+    let rehearse = ["--rehearse", "--database-url", proxy.url()];
+    let mut rehearsal = sti_migrate(&[&["drop-legacy"], &WAIVED[..], &rehearse].concat());
+    snapshot("rehearsal_lost", None, &mut rehearsal, 1);
+    assert!(proxy.has_cut());
+    rig.nothing_was_dropped();
+    json(&mut on(&rig.database, &["up"]), 0);
+    rig.nothing_happened();
 }
 
 #[test]
