@@ -195,17 +195,22 @@ fn remove_triggers(
             not_asked,
         ))?;
     }
+    // First those that nobody is in the way of; whoever sits on one table is no reason to leave the others as they are.
+    let mut held = Vec::new();
     for table in found.triggers.iter().copied() {
-        done(under_locks(
-            connection,
-            Tables::One(table),
-            limits,
-            retrying,
-            |connection| {
-                if nobodys(connection)? { triggers::remove(connection, table) } else { Ok(()) }
-            },
-            not_asked,
-        ))?;
+        if remove_from(connection, table, limits.once(), retrying)?.is_some() {
+            held.push(table);
+        }
+    }
+    let mut blocked = None;
+    for table in held {
+        let limits = if blocked.is_some() { limits.once() } else { limits };
+        if let Some(error) = remove_from(connection, table, limits, retrying)? {
+            blocked.get_or_insert(error);
+        }
+    }
+    if let Some(error) = blocked {
+        return Err(error);
     }
     done(under_locks(
         connection,
@@ -221,6 +226,27 @@ fn remove_triggers(
         },
         not_asked,
     ))
+}
+
+/// Takes the triggers of one table away; gives the error if its lock was not to be had.
+fn remove_from(
+    connection: &mut AnyConnection,
+    table: &'static str,
+    limits: Waiting<'_>,
+    retrying: &mut dyn FnMut(&Retry),
+) -> Result<Option<ContractError>, ContractError> {
+    let removed = under_locks(
+        connection,
+        Tables::One(table),
+        limits,
+        retrying,
+        |connection| if nobodys(connection)? { triggers::remove(connection, table) } else { Ok(()) },
+        not_asked,
+    );
+    match removed {
+        Err(Undone::Locked { source, .. }) => Ok(Some(source.into())),
+        removed => done(removed).map(|()| None),
+    }
 }
 
 /// Whether the change log is no run's that may still be made. In a transaction that keeps other `sti-migrate`s out, so

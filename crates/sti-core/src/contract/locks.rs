@@ -48,6 +48,11 @@ impl<'a> Waiting<'a> {
         Self { attempts, stop }
     }
 
+    /// The same, with a single attempt.
+    pub(crate) const fn once(self) -> Self {
+        Self { attempts: Attempts { attempts: 1, ..self.attempts }, stop: self.stop }
+    }
+
     fn is_over(self) -> bool {
         self.stop.is_some_and(StopSignal::is_set)
     }

@@ -5,7 +5,6 @@ mod report;
 use std::num::NonZeroU32;
 
 use sti_cli::answer::EXIT_CODES;
-use sti_cli::stderr::say;
 use sti_cli::{Answer, Common, Exit, Failure, Report as _, Target, retries};
 use sti_core::contract::{self, DropOptions};
 use sti_core::db::{Access, AnyConnection, Backend};
@@ -68,7 +67,10 @@ fn dry_run(common: &Common, target: &Target) -> Answer {
     }
     let exit = if plan.obstacles.is_empty() { Exit::Done } else { Exit::Failed };
     let sync = sync::look(&mut connection)?;
-    Report::new(target, &UpReport::dry(plan), &sync).print(common.format)?;
+    let left = contract::leftovers(&mut connection)?;
+    // A drop that is at work takes them away itself.
+    let left = if left.at_work() { Vec::new() } else { leftovers::lines(&left) };
+    Report::new(target, &UpReport::dry(plan), &sync, &left).print(common.format)?;
     Ok(exit)
 }
 
@@ -78,9 +80,9 @@ fn live(options: &Options, common: &Common, target: &Target) -> Answer {
     let up = UpOptions { attempts: options.attempts.get(), ..UpOptions::default() };
     match expand::up(&mut connection, up, &mut retries::tell) {
         Ok(report) => {
-            clear_leftovers(&mut connection, options.attempts.get())?;
+            let taken_away = clear_leftovers(&mut connection, options.attempts.get())?;
             let sync = sync::look(&mut connection)?;
-            Report::new(target, &report, &sync).print(common.format)?;
+            Report::new(target, &report, &sync, &taken_away).print(common.format)?;
             Ok(Exit::Done)
         }
         Err(UpError::Refused(misfits)) => refuse(common, target, &misfits),
@@ -92,11 +94,12 @@ fn live(options: &Options, common: &Common, target: &Target) -> Answer {
     }
 }
 
-/// What a drop has left that was killed: whoever gives up on dropping has to get rid of it, too.
-fn clear_leftovers(connection: &mut AnyConnection, attempts: u32) -> Result<(), Failure> {
+/// What a drop has left that was killed: whoever gives up on dropping has to get rid of it, too. Gives what is taken
+/// away, a line for each thing.
+fn clear_leftovers(connection: &mut AnyConnection, attempts: u32) -> Result<Vec<String>, Failure> {
     let left = contract::leftovers(connection)?;
     if left.is_empty() || left.at_work() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut how = DropOptions::default();
     how.attempts = attempts;
@@ -108,10 +111,7 @@ fn clear_leftovers(connection: &mut AnyConnection, attempts: u32) -> Result<(), 
     })?;
     // Another drop may have begun meanwhile, and what is there now is its own.
     let now = leftovers::lines(&contract::leftovers(connection)?);
-    for line in leftovers::lines(&left).into_iter().filter(|line| !now.contains(line)) {
-        say(format_args!("taken away: {line}"));
-    }
-    Ok(())
+    Ok(leftovers::lines(&left).into_iter().filter(|line| !now.contains(line)).collect())
 }
 
 fn refuse(common: &Common, target: &Target, misfits: &[expand::Misfit]) -> Answer {

@@ -142,22 +142,33 @@ impl<'a> DropReport<'a> {
         }
     }
 
+    /// What was changed by a command that has not dropped anything.
+    fn changed(&self) -> &'static str {
+        match &self.left {
+            Some(left) if left.is_empty() => "Nothing has been changed.",
+            Some(left) if !left.triggers.is_empty() => {
+                "No project and no column was changed, but triggers are left behind."
+            }
+            _ => "No project and no column was changed.",
+        }
+    }
+
     fn verdict(&self) -> String {
-        const NOTHING: &str = "Nothing has been changed.";
+        let changed = self.changed();
         match self.stage {
             Stage::Shown(plan) if plan.is_open() => {
-                format!("Drop of the legacy columns: the plan. Every gate is open. {NOTHING}")
+                format!("Drop of the legacy columns: the plan. Every gate is open. {changed}")
             }
             Stage::Rehearsal(Rehearsal::Rehearsed { held, .. }) => format!(
-                "Rehearsed: the drop went through, with {} under the locks, and was rolled back. {NOTHING}",
+                "Rehearsed: the drop went through, with {} under the locks, and was rolled back. {changed}",
                 seconds(*held)
             ),
             Stage::Rehearsal(Rehearsal::NotDone { .. }) => {
-                format!("Not rehearsed: the connection was lost before it was through. {NOTHING}")
+                format!("Not rehearsed: the connection was lost before it was through. {changed}")
             }
             Stage::Drop(Outcome::Done(dropped), _) => done(dropped),
             Stage::Drop(Outcome::NotDone { .. }, _) => {
-                format!("Not done: the connection was lost, and the drop was not made. {NOTHING}")
+                format!("Not done: the connection was lost, and the drop was not made. {changed}")
             }
             Stage::Drop(Outcome::Unknown { .. }, _) => {
                 "Unknown: the connection was lost at COMMIT, and the database could not be asked what became of it."
@@ -165,13 +176,13 @@ impl<'a> DropReport<'a> {
             }
             stage => match (stage.refusal(), stage.blocked()) {
                 (_, Some(blocked)) if blocked.by_another_drop => {
-                    format!("Blocked: another drop or rehearsal is at work. {NOTHING}")
+                    format!("Blocked: another drop or rehearsal is at work. {changed}")
                 }
                 (_, Some(blocked)) => {
-                    format!("Blocked: the locks were not to be had in {}. {NOTHING}", attempts(blocked.attempts))
+                    format!("Blocked: the locks were not to be had in {}. {changed}", attempts(blocked.attempts))
                 }
-                (Some(why), None) => format!("Refused: {}. {NOTHING}", refused(why, stage.plan())),
-                (None, None) => NOTHING.to_owned(),
+                (Some(why), None) => format!("Refused: {}. {changed}", refused(why, stage.plan())),
+                (None, None) => changed.to_owned(),
             },
         }
     }

@@ -14,11 +14,18 @@ pub(super) struct Report<'r> {
     target: String,
     report: &'r UpReport,
     sync: &'r SyncStatus,
+    /// What was taken away, or would be, of drops and rehearsals that were not made.
+    taken_away: &'r [String],
 }
 
 impl<'r> Report<'r> {
-    pub(super) fn new(target: &Target, report: &'r UpReport, sync: &'r SyncStatus) -> Self {
-        Self { target: target.url.to_string(), report, sync }
+    pub(super) fn new(
+        target: &Target,
+        report: &'r UpReport,
+        sync: &'r SyncStatus,
+        taken_away: &'r [String],
+    ) -> Self {
+        Self { target: target.url.to_string(), report, sync, taken_away }
     }
 
     fn plan(&self) -> &Plan {
@@ -26,7 +33,7 @@ impl<'r> Report<'r> {
     }
 
     fn outcome(&self) -> Outcome {
-        match (self.plan().is_done(), self.report.executed) {
+        match (self.plan().is_done() && self.taken_away.is_empty(), self.report.executed) {
             (true, _) => Outcome::Unchanged,
             (false, true) => Outcome::Changed,
             (false, false) => Outcome::WouldChange,
@@ -52,10 +59,10 @@ impl<'r> Report<'r> {
 
     fn migrations(&self, document: Document) -> Document {
         let plan = self.plan();
-        let document = match self.outcome() {
-            Outcome::Unchanged => document,
-            Outcome::Changed => document.paragraph("Migrations run:"),
-            Outcome::WouldChange => document.paragraph("Migrations that would run:"),
+        let document = match (plan.is_done(), self.report.executed) {
+            (true, _) => document,
+            (false, true) => document.paragraph("Migrations run:"),
+            (false, false) => document.paragraph("Migrations that would run:"),
         };
         let document = document.list(plan.pending.iter().map(ToString::to_string));
         match plan.others {
@@ -65,6 +72,26 @@ impl<'r> Report<'r> {
                 "{others} more migrations are recorded beside ours; they are the application's."
             )),
         }
+    }
+
+    fn verdict(&self) -> &'static str {
+        match (self.outcome(), self.plan().is_done()) {
+            (Outcome::Unchanged, _) => "The schema is up to date. Nothing was changed.",
+            (Outcome::Changed, true) => "The schema is up to date.",
+            (Outcome::Changed, false) => "The schema is ready.",
+            (Outcome::WouldChange, true) => "Dry run: the schema is up to date, and nothing was changed.",
+            (Outcome::WouldChange, false) => "Dry run: everything fits, and nothing was changed.",
+        }
+    }
+
+    fn of_drops(&self, document: Document) -> Document {
+        if self.taken_away.is_empty() {
+            return document;
+        }
+        let taken = if self.report.executed { "Taken away" } else { "Would be taken away" };
+        document
+            .paragraph(format!("{taken}, as a drop or rehearsal that was not made has left it behind:"))
+            .list(self.taken_away.iter().map(String::as_str))
     }
 
     /// What is worth knowing of the schema, and of the triggers on it.
@@ -90,14 +117,9 @@ impl<'r> Report<'r> {
 
 impl sti_cli::Report for Report<'_> {
     fn document(&self) -> Document {
-        let verdict = match self.outcome() {
-            Outcome::Unchanged => "The schema is up to date. Nothing was changed.",
-            Outcome::Changed => "The schema is ready.",
-            Outcome::WouldChange => "Dry run: everything fits, and nothing was changed.",
-        };
         let plan = self.plan();
-        let document = Document::new().paragraph(verdict).table(self.tables());
-        let mut document = self.migrations(document);
+        let document = Document::new().paragraph(self.verdict()).table(self.tables());
+        let mut document = self.of_drops(self.migrations(document));
         let widened = plan.widened.iter().map(ToString::to_string);
         let remarks: Vec<String> = widened.chain(self.notes()).collect();
         if !remarks.is_empty() {
@@ -132,6 +154,7 @@ impl sti_cli::Report for Report<'_> {
             obstacles: plan.obstacles.iter().map(ToString::to_string).collect(),
             missing_grants: self.report.missing_grants.iter().map(grant_json).collect(),
             notes: self.notes(),
+            taken_away: self.taken_away,
         })
     }
 }
@@ -159,6 +182,8 @@ struct Json<'r> {
     obstacles: Vec<String>,
     missing_grants: Vec<GrantJson<'r>>,
     notes: Vec<String>,
+    /// What was taken away, or would be, of drops and rehearsals that were not made, a line each.
+    taken_away: &'r [String],
 }
 
 #[derive(Serialize)]
