@@ -44,7 +44,7 @@ pub use refill::Refilled;
 pub(crate) use state::unfinished;
 use state::{Next, State};
 pub use state::{Standing, standing};
-pub use triggers::Installed;
+pub use triggers::{Installed, Levelled};
 
 /// How a restore is made.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use crate::contract::event::{DropEvent, events};
 use crate::contract::restore::RestoreError;
-use crate::contract::restore::triggers::{Installed, installed, last_levelled};
+use crate::contract::restore::triggers::{Installed, Levelled, installed, levelled};
 use crate::db::catalog::{self, Column};
 use crate::db::sql_types::Timestamp;
 use crate::db::{AnyConnection, DbError, read_snapshot};
@@ -100,7 +100,7 @@ pub struct Standing {
     /// The triggers of a restore.
     pub triggers: Installed,
     /// When a trigger last had something to level.
-    pub levelled_at: Option<Timestamp>,
+    pub levelled: Levelled,
 }
 
 impl Standing {
@@ -130,7 +130,7 @@ pub fn standing(connection: &mut AnyConnection) -> Result<Standing, DbError> {
             columns: state.missing().is_empty(),
             drops: state.events,
             triggers: state.triggers,
-            levelled_at: last_levelled(connection)?,
+            levelled: levelled(connection)?,
         })
     })
 }

@@ -20,7 +20,7 @@
 
 use diesel::RunQueryDsl as _;
 use diesel::connection::SimpleConnection as _;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use crate::db::error::Doing as _;
 use crate::db::sql_types::{DbTimestamp, Timestamp};
@@ -159,6 +159,37 @@ pub(in crate::contract) fn last_levelled(
         .get_result(connection)
         .doing("reading when a trigger last had something to level")?;
     Ok(row.at)
+}
+
+/// When a trigger last had something to level, as far as this role may know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Levelled {
+    /// Never, or there are no triggers.
+    Never,
+    /// At this time.
+    At(Timestamp),
+    /// The role may not read it: a right on all tables is none on the sequence.
+    NotReadable,
+}
+
+/// [`last_levelled`], for a role that may lack the right to read it.
+pub(in crate::contract) fn levelled(connection: &mut AnyConnection) -> Result<Levelled, DbError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        readable: bool,
+    }
+    if dialect::backend(connection) == Backend::Postgres {
+        let sql = format!(
+            "SELECT COALESCE(has_sequence_privilege(to_regclass('{LEVELLED}')::oid, 'SELECT'), true) AS readable"
+        );
+        let row: Row =
+            diesel::sql_query(sql).get_result(connection).doing("asking what this role may read")?;
+        if !row.readable {
+            return Ok(Levelled::NotReadable);
+        }
+    }
+    Ok(last_levelled(connection)?.map_or(Levelled::Never, Levelled::At))
 }
 
 /// Where the tables are, as SQL: a function without a search path has to be told.

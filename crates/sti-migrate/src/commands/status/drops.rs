@@ -4,7 +4,7 @@ use serde::Serialize;
 use sti_cli::number;
 use sti_core::ProjectId;
 use sti_core::contract::DropEvent;
-use sti_core::contract::restore::{Installed, Standing};
+use sti_core::contract::restore::{Installed, Levelled, Standing};
 
 use super::report::moment;
 
@@ -30,10 +30,18 @@ pub(super) fn lines(standing: &Standing) -> Vec<String> {
         Installed::InPart => "triggers of a restore are there in part, so both sides may drift apart",
         Installed::Yes => "the triggers of a restore keep the legacy columns level with the subtype rows",
     };
-    let levelled = standing
-        .levelled_at
-        .map(|at| format!("; a subtype row was last written without the legacy columns at {}", moment(at)));
-    lines.push(format!("{triggers}{}", levelled.unwrap_or_default()));
+    let levelled = match standing.levelled {
+        Levelled::Never => String::new(),
+        Levelled::At(at) => {
+            format!("; a subtype row was last written without the legacy columns at {}", moment(at))
+        }
+        Levelled::NotReadable => {
+            "; whether a subtype row was written without the legacy columns this role may not \
+                                  see (it lacks SELECT on the sequence sti_restore_levelled)"
+                .to_owned()
+        }
+    };
+    lines.push(format!("{triggers}{levelled}"));
     lines
 }
 

@@ -9,6 +9,7 @@ use sti_core::test_support::{Session, TestDatabase};
 
 use super::rig::{drop_again, dropped, goes_on_to_the_end, leftovers, long_ago, restore_legacy};
 use crate::drop_legacy::rig::{json, legacy, ready};
+use crate::held::Held;
 use crate::rig::{named, on, signal, snapshot, snapshot_formats, snapshot_text, sti_migrate};
 
 both_backends! {
@@ -177,6 +178,41 @@ fn bad_arguments_and_databases() {
     let empty = TestDatabase::sqlite();
     snapshot("restore_bad_empty", Some(&empty), &mut restore_legacy(&empty, &[]), 2);
     snapshot("finish_empty", Some(&empty), &mut restore_legacy(&empty, &["--finish"]), 1);
+}
+
+/// Who may read all tables may look, while a restore is under way and until it is finished.
+#[test]
+fn status_for_a_role_that_only_reads() {
+    let database = TestDatabase::postgres();
+    let values = dropped(&database);
+    let url = database.application_role();
+    database.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC");
+    let status = ["status", "--database-url", &url];
+    json(&mut sti_migrate(&status), 0);
+    stopped_half_way(&database);
+    let shown = json(&mut sti_migrate(&status), 0);
+    assert_eq!(
+        (&shown["drops"][0]["state"], &shown["restore_triggers"]),
+        (&"restoring".into(), &"all".into())
+    );
+    json(&mut restore_legacy(&database, &[]), 0);
+    snapshot("status_restored_read_only", Some(&database), &mut sti_migrate(&status), 0);
+    goes_on_to_the_end(&database, &values);
+    json(&mut sti_migrate(&status), 0);
+}
+
+/// A restore that was killed behind its first chunk.
+fn stopped_half_way(database: &TestDatabase) {
+    let second = Held {
+        table: "sti_drop_event",
+        event: "BEFORE UPDATE",
+        condition: "NEW.refilled_through > '00000000000000000000000000000002'",
+        at_commit: false,
+    };
+    second.kill(database, "sti-migrate restore-legacy", || {
+        let mut restore = restore_legacy(database, &["--chunk", "2"]);
+        restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    });
 }
 
 /// A role that owns nothing may not bring columns back.
