@@ -98,7 +98,7 @@ pub fn verify(
             if let Some(sink) = ids {
                 ids::stream(connection, &scan, &reading, &watch, sink)?;
             }
-            Ok(VerifyReport::of(&scan, samples, reading.standby))
+            Ok(VerifyReport::of(connection, &scan, samples, reading.standby)?)
         })
     });
     verified.map_err(|error| watch.judge(error))
@@ -123,6 +123,6 @@ impl Pass {
     ) -> Result<VerifyReport, VerifyError> {
         let (reading, watch) = (Reading::unwatched(), Watch::default());
         let samples = samples::samples(connection, &self.0, &reading, &watch, sample, wanted)?;
-        Ok(VerifyReport::of(&self.0, samples, None))
+        Ok(VerifyReport::of(connection, &self.0, samples, None)?)
     }
 }

@@ -14,6 +14,7 @@ use super::gate::{Gate, GateResult, Verdict};
 use super::gates;
 use super::options::DropOptions;
 use super::plan::{DropPlan, LockEstimate};
+use super::restore::triggers as of_restore;
 use super::tally::Tally;
 use crate::db::catalog::{self, Definitions};
 use crate::db::dialect::{self, Obstacle, SessionSeen};
@@ -110,9 +111,14 @@ fn ask(
 ) -> Result<(Option<Counts>, Option<LockEstimate>), ContractError> {
     results.push(gates::idle::backfill(connection)?);
     results.extend(gates::idle::quarantine(connection)?);
-    results.push(gates::idle::restore(connection)?);
+    let restore = gates::idle::restore(connection)?;
     let mut dependents = catalog::dependents(connection, PARENT, &LEGACY_COLUMNS)?;
     dependents.retain(|dependent| !triggers::is_ours(&dependent.name));
+    // Those of a restore that is not finished are what its own gate is about, which says how they go.
+    if !restore.verdict.is_open() {
+        dependents.retain(|dependent| !of_restore::is_ours(dependent));
+    }
+    results.push(restore);
     results.push(gates::dependents(&dependents));
     let backend = dialect::backend(connection);
     if let Place::Short(before, tally) = place {

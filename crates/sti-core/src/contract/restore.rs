@@ -15,6 +15,7 @@ mod begin;
 mod columns;
 mod error;
 mod finish;
+mod levelled;
 mod refill;
 mod settle;
 pub(super) mod state;
@@ -39,12 +40,13 @@ pub use begin::Began;
 pub use columns::Widened;
 pub use error::RestoreError;
 pub use finish::{Finish, FinishEvent, FinishOptions, finish};
+pub use levelled::Levelled;
 use refill::End;
 pub use refill::Refilled;
 pub(crate) use state::unfinished;
 use state::{Next, State};
 pub use state::{Standing, standing};
-pub use triggers::{Installed, Levelled};
+pub use triggers::Installed;
 
 /// How a restore is made.
 #[derive(Clone, Debug)]
@@ -264,6 +266,6 @@ fn already(
     event: DropEvent,
     triggers: bool,
 ) -> Result<Restoration, RestoreError> {
-    let levelled_at = triggers::last_levelled(connection)?;
+    let levelled_at = levelled::last_levelled(connection)?;
     Ok(Restoration::Already { event: Box::new(event), triggers, levelled_at })
 }

@@ -7,6 +7,8 @@ use super::findings::{ClassCount, LegacyProfile, affected, class_counts, in_sync
 use super::samples::ClassSample;
 use super::scan::Scan;
 use crate::db::dialect::Standby;
+use crate::db::{AnyConnection, DbError};
+use crate::refilling;
 
 /// What one snapshot of the database holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +27,20 @@ pub struct VerifyReport {
     pub samples: Vec<ClassSample>,
     /// Set if a standby was read: what the primary has committed since is not in here.
     pub standby: Option<Standby>,
+    /// Set if there are findings while a drop is being taken back and the legacy columns are not all filled yet: the
+    /// subtype rows are the right values then, and the end of the restore is what makes both sides agree.
+    pub refilling: bool,
 }
 
 impl VerifyReport {
-    pub(super) fn of(scan: &Scan, samples: Vec<ClassSample>, standby: Option<Standby>) -> Self {
-        Self {
+    /// In the transaction of the scan.
+    pub(super) fn of(
+        connection: &mut AnyConnection,
+        scan: &Scan,
+        samples: Vec<ClassSample>,
+        standby: Option<Standby>,
+    ) -> Result<Self, DbError> {
+        let mut report = Self {
             counts: Counts::of(scan),
             classes: class_counts(scan),
             affected: affected(scan),
@@ -37,7 +48,10 @@ impl VerifyReport {
             legacy: legacy_profile(scan),
             samples,
             standby,
-        }
+            refilling: false,
+        };
+        report.refilling = !report.is_clean() && refilling::is_under_way(connection)?;
+        Ok(report)
     }
 
     /// Whether there is no finding. Notices do not count.

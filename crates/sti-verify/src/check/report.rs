@@ -158,6 +158,7 @@ impl Report for CheckReport<'_> {
             "standby": verified.standby.map(|standby| json!({
                 "replayed": standby.replayed.map(|at| at.0.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
             })),
+            "refilling": verified.refilling,
             "affected": verified.affected,
             "projects": counts.projects,
             "subtype_rows": counts.subtype_rows,

@@ -32,6 +32,13 @@ pub(super) fn meaning(count: &ClassCount) -> String {
 
 /// What to do about the findings: a sentence and a command for each way out that applies.
 pub(super) fn next_steps(report: &VerifyReport) -> Vec<(&'static str, &'static str)> {
+    if report.refilling {
+        return vec![(
+            "The legacy columns are being restored and are not filled yet, so the subtype rows are the right values. \
+             To go on with the restore, which compares both sides at its end:",
+            "sti-migrate restore-legacy",
+        )];
+    }
     let count = |class: Class| report.count(class);
     let of_unknown_type = report
         .classes

@@ -4,7 +4,7 @@ use sti_core::test_support::TestDatabase;
 
 use crate::rig::{json, migrate, run_on, settings, shown};
 
-sti_core::both_backends! { an_empty_database_is_clean }
+sti_core::both_backends! { an_empty_database_is_clean, a_restore_is_under_way }
 sti_core::both_backends! { django: the_fixture_has_findings, every_finding_goes_to_a_file, the_metrics_are_the_report }
 
 fn an_empty_database_is_clean(database: &TestDatabase) {
@@ -77,4 +77,29 @@ fn it_tells_of_sync_triggers_and_is_as_clean_with_them() {
     let output = run_on(&database, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains(remark), "{}", shown(&output));
+}
+
+/// Somebody looks half way: the columns are back, and nothing of the refill is committed.
+fn a_restore_is_under_way(database: &TestDatabase) {
+    migrate(database);
+    database.execute(
+        "INSERT INTO projects_project (id, name, project_type, owner_id, is_draft, created_at, updated_at) \
+            VALUES ('00000000000000000000000000000001', 'one', 'school', 1, false, '2024-01-02 03:04:05', \
+                '2024-01-02 03:04:05'); \
+         INSERT INTO projects_schoolproject (project_id, course_name, course_code, teacher_name) \
+            VALUES ('00000000000000000000000000000001', 'Reefs', '', ''); \
+         INSERT INTO sti_drop_event (dropped_at, tool_version, restore_began_at) \
+            VALUES ('2026-01-02 03:04:05', '0.1.0', '2026-01-02 03:04:06')",
+    );
+    let snapshot = |name: &str| {
+        let shown = shown(&run_on(database, &["--sample", "0"]));
+        settings(Some(database)).bind(|| insta::assert_snapshot!(name, shown));
+    };
+    snapshot("restore_under_way");
+    let report = json(&run_on(database, &["--format", "json"]), 1);
+    assert_eq!(report["refilling"], true);
+    // Filled, and not equal: now it is for somebody to decide.
+    database.execute("UPDATE sti_drop_event SET refilled_through = 'ffffffffffffffffffffffffffffffff'");
+    let shown = shown(&run_on(database, &["--sample", "0"]));
+    assert!(shown.contains("sti-verify --repair --from legacy"), "{shown}");
 }

@@ -101,9 +101,14 @@ fn one(gate: Gate, report: &VerifyReport, waiver: Option<&Waiver>) -> GateResult
         allowed: waiver.map_or(0, Waiver::allowed),
         evidence: counts.into_iter().map(evidence).collect(),
         ids: ids.take(GateResult::IDS as usize).collect(),
-        fix: (verdict == Verdict::Refused).then(|| fix(gate, found)),
+        fix: (verdict == Verdict::Refused)
+            .then(|| if report.refilling { REFILLING.to_owned() } else { fix(gate, found) }),
     }
 }
+
+/// What mends whatever is found while the legacy columns are not filled yet.
+const REFILLING: &str =
+    "sti-migrate restore-legacy: the legacy columns are being restored and are not filled yet";
 
 /// Projects by type and draft state, and the columns that matter.
 fn evidence(count: &ClassCount) -> String {

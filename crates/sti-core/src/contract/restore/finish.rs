@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::RunQueryDsl as _;
 
 use super::error::RestoreError;
+use super::levelled::last_levelled;
 use super::state::State;
 use super::triggers::{self, Installed};
 use crate::backfill::StopSignal;
@@ -209,7 +210,7 @@ fn still_needed(
 ) -> Result<Option<Finish>, DbError> {
     let Some(last) = state.events.last() else { return Ok(None) };
     let Some(noticed) = noticed_at(state, options) else { return Ok(None) };
-    let Some(levelled_at) = triggers::last_levelled(connection)? else { return Ok(None) };
+    let Some(levelled_at) = last_levelled(connection)? else { return Ok(None) };
     let now = dialect::clock(connection).doing("asking for the time")?;
     let ago = now.0.signed_duration_since(levelled_at.0).to_std().unwrap_or_default();
     let needed = levelled_at.0 > noticed && ago < options.quiet_for;

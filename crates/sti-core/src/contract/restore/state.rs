@@ -2,7 +2,8 @@
 
 use crate::contract::event::{DropEvent, events};
 use crate::contract::restore::RestoreError;
-use crate::contract::restore::triggers::{Installed, Levelled, installed, levelled};
+use crate::contract::restore::levelled::{Levelled, levelled};
+use crate::contract::restore::triggers::{Installed, installed};
 use crate::db::catalog::{self, Column};
 use crate::db::sql_types::Timestamp;
 use crate::db::{AnyConnection, DbError, read_snapshot};

@@ -20,10 +20,10 @@
 
 use diesel::RunQueryDsl as _;
 use diesel::connection::SimpleConnection as _;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Text};
 
+use crate::db::catalog::Dependent;
 use crate::db::error::Doing as _;
-use crate::db::sql_types::{DbTimestamp, Timestamp};
 use crate::db::{AnyConnection, Backend, DbError, catalog, dialect};
 use crate::mapping::{PARENT, differs_sql};
 use crate::models::Kind;
@@ -38,7 +38,7 @@ const PG_TRIGGERS: [&str; 2] = ["sti_restore_row", "sti_restore_truncate"];
 const SQLITE_EVENTS: [&str; 3] = ["insert", "update", "delete"];
 
 /// Where the triggers leave the time: a sequence of microseconds since 1970 on PostgreSQL, a table on SQLite.
-const LEVELLED: &str = "sti_restore_levelled";
+pub(super) const LEVELLED: &str = "sti_restore_levelled";
 
 /// The drops on record, and what they have archived.
 const EVENT: &str = "sti_drop_event";
@@ -139,57 +139,22 @@ pub(in crate::contract) fn remove(connection: &mut AnyConnection) -> Result<(), 
     connection.batch_execute(&script).doing("taking away the triggers of the restore")
 }
 
-/// When a trigger last had something to level; `None` if none ever had, or there are no triggers.
-pub(in crate::contract) fn last_levelled(
-    connection: &mut AnyConnection,
-) -> Result<Option<Timestamp>, DbError> {
-    #[derive(diesel::QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Nullable<DbTimestamp>)]
-        at: Option<Timestamp>,
-    }
-    if catalog::relation(connection, LEVELLED)?.is_none() {
-        return Ok(None);
-    }
-    let at = match dialect::backend(connection) {
-        Backend::Postgres => "CASE WHEN is_called THEN to_timestamp(last_value / 1000000.0) END",
-        Backend::Sqlite => "at",
-    };
-    let row: Row = diesel::sql_query(format!("SELECT {at} AS at FROM {LEVELLED}"))
-        .get_result(connection)
-        .doing("reading when a trigger last had something to level")?;
-    Ok(row.at)
-}
-
-/// When a trigger last had something to level, as far as this role may know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Levelled {
-    /// Never, or there are no triggers.
-    Never,
-    /// At this time.
-    At(Timestamp),
-    /// The role may not read it: a right on all tables is none on the sequence.
-    NotReadable,
-}
-
-/// [`last_levelled`], for a role that may lack the right to read it.
-pub(in crate::contract) fn levelled(connection: &mut AnyConnection) -> Result<Levelled, DbError> {
-    #[derive(diesel::QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Bool)]
-        readable: bool,
-    }
-    if dialect::backend(connection) == Backend::Postgres {
-        let sql = format!(
-            "SELECT COALESCE(has_sequence_privilege(to_regclass('{LEVELLED}')::oid, 'SELECT'), true) AS readable"
-        );
-        let row: Row =
-            diesel::sql_query(sql).get_result(connection).doing("asking what this role may read")?;
-        if !row.readable {
-            return Ok(Levelled::NotReadable);
+/// Whether a dependent of the legacy columns is one of these.
+pub(in crate::contract) fn is_ours(dependent: &Dependent) -> bool {
+    let unquoted = dependent.name.replace('"', "");
+    Kind::ALL.into_iter().any(|kind| match dependent.kind.as_str() {
+        // SQLite has one trigger of a name, and names no table.
+        "trigger" => match unquoted.split_once(" on ") {
+            Some((trigger, table)) => {
+                PG_TRIGGERS.contains(&trigger) && table.rsplit('.').next() == Some(kind.table())
+            }
+            None => SQLITE_EVENTS.iter().any(|event| unquoted == sqlite_name(kind, event)),
+        },
+        "trigger function" | "function" => {
+            unquoted.rsplit('.').next() == Some(format!("{PREFIX}{kind}()").as_str())
         }
-    }
-    Ok(last_levelled(connection)?.map_or(Levelled::Never, Levelled::At))
+        _ => false,
+    })
 }
 
 /// Where the tables are, as SQL: a function without a search path has to be told.
