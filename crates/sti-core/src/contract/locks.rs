@@ -102,7 +102,8 @@ pub(crate) enum Undone<E> {
 /// an attempt that fails for a lock, or whose COMMIT is lost and did not happen, is rolled back, `tell` hears of it, and
 /// it is tried again after a rest. Gives what `work` gives, and the number of the attempt.
 ///
-/// Whoever asks for a stop gets [`Undone::Locked`] after the attempt that is under way, if that fails.
+/// Whoever asks for a stop gets [`Undone::Locked`] after the attempt that is under way, if that fails, or at once if it
+/// rests.
 ///
 /// `became` looks for what `work` would have left behind, if COMMIT got no clear answer; nobody is at work then.
 pub(crate) fn under_locks<'a, T, E: From<DbError> + AsDbError>(
@@ -151,17 +152,20 @@ pub(crate) fn under_locks<'a, T, E: From<DbError> + AsDbError>(
         let holders = dialect::lock_holders(session.connection(), &TABLES, tables.against())
             .doing("asking who holds the locks")
             .map_err(failed)?;
-        if attempt == attempts || waiting.is_over() {
-            return match error.into_db_error() {
-                Ok(source) => Err(Undone::Locked { attempts: attempt, holders, source }),
-                Err(error) => Err(Undone::Failed(error)),
-            };
+        if attempt < attempts && !waiting.is_over() {
+            let rest = retry::rest(attempt);
+            let reason = error.as_db_error().map(ToString::to_string).unwrap_or_default();
+            tell(&Retry { attempt, attempts, reason, holders: holders.clone(), rest });
+            waiting.rest(rest);
+            if !waiting.is_over() {
+                attempt += 1;
+                continue;
+            }
         }
-        let rest = retry::rest(attempt);
-        let reason = error.as_db_error().map(ToString::to_string).unwrap_or_default();
-        tell(&Retry { attempt, attempts, reason, holders, rest });
-        waiting.rest(rest);
-        attempt += 1;
+        return match error.into_db_error() {
+            Ok(source) => Err(Undone::Locked { attempts: attempt, holders, source }),
+            Err(error) => Err(Undone::Failed(error)),
+        };
     }
 }
 

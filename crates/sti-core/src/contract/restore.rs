@@ -37,6 +37,7 @@ use crate::probe::Probe;
 use crate::sync;
 use crate::verify::VerifyReport;
 pub use begin::Began;
+use begin::First;
 pub use columns::Widened;
 pub use error::RestoreError;
 pub use finish::{Finish, FinishEvent, FinishOptions, finish};
@@ -57,7 +58,7 @@ pub struct RestoreOptions {
     pub locks: Attempts,
     /// How many projects of each class are shown where the verification finds something.
     pub sample: u32,
-    /// Ends the refill behind the chunk that is under way.
+    /// Ends it before the first step, or behind the chunk that is under way.
     pub stop: StopSignal,
     /// For tests.
     pub probe: Probe,
@@ -148,6 +149,11 @@ pub enum Restoration {
         /// What was found.
         report: Box<VerifyReport>,
     },
+    /// Stopped because somebody asked for it before the first step: nothing was done.
+    NotBegun {
+        /// The drop.
+        event: i64,
+    },
     /// Stopped behind a chunk because somebody asked for it; the same command goes on.
     Stopped(Restored),
 }
@@ -214,9 +220,14 @@ fn step_by_step(
     {
         return Ok(Restoration::ArchiveIncomplete { event: event.id, expected, found });
     }
-    let began = begin::begin(session, options.locks, &mut |retry| {
+    let first = begin::begin(session, options.locks, &options.stop, &mut |retry| {
         tell(&RestoreEvent::Retried(retry.clone()));
     })?;
+    let began = match first {
+        First::Done(began) => Some(began),
+        First::Before => None,
+        First::Stopped => return Ok(Restoration::NotBegun { event: event.id }),
+    };
     if let Some(began) = &began {
         tell(&RestoreEvent::Began(began.clone()));
     }

@@ -8,5 +8,6 @@ mod interleaving;
 mod resume;
 pub(crate) mod rig;
 mod states;
+mod stopped;
 mod triggers;
 mod values;

@@ -60,6 +60,7 @@ fn anchors() -> Vec<&'static str> {
             Restoration::Already { .. } => "already-restored",
             Restoration::Done(_) => "",
             Restoration::NotVerified { .. } => "not-verified",
+            Restoration::NotBegun { .. } => "restore-not-begun",
             Restoration::Stopped(_) => "restore-stopped",
         }),
         entries!(RestoreError {

@@ -77,7 +77,7 @@ const fn exit(restoration: &Restoration) -> Exit {
         Restoration::NothingDropped
         | Restoration::ArchiveIncomplete { .. }
         | Restoration::NotVerified { .. } => Exit::Negative,
-        Restoration::Stopped(_) => Exit::Stopped,
+        Restoration::Stopped(_) | Restoration::NotBegun { .. } => Exit::Stopped,
     }
 }
 

@@ -8,9 +8,10 @@ use super::columns::{Widened, definitions};
 use super::error::RestoreError;
 use super::state::{Next, State};
 use super::triggers::{self, Installed};
+use crate::backfill::StopSignal;
 use crate::contract::Retry;
 use crate::contract::event::DropEvent;
-use crate::contract::locks::{Attempts, Tables, under_locks};
+use crate::contract::locks::{Attempts, Tables, Undone, Waiting, under_locks};
 use crate::contract::session::{Became, Session};
 use crate::db::catalog;
 use crate::db::error::Doing as _;
@@ -28,6 +29,16 @@ pub struct Began {
     pub attempts: u32,
 }
 
+/// What came of the first step.
+pub(super) enum First {
+    /// It was done.
+    Done(Began),
+    /// It had been done before.
+    Before,
+    /// Somebody asked for a stop, and it was not done.
+    Stopped,
+}
+
 /// Adds the columns that are missing and makes the triggers, unless another process has done it by the time that the
 /// locks are had.
 ///
@@ -36,22 +47,32 @@ pub struct Began {
 pub(super) fn begin(
     session: &mut Session<'_>,
     limits: Attempts,
+    stop: &StopSignal,
     tell: &mut dyn FnMut(&Retry),
-) -> Result<Option<Began>, RestoreError> {
+) -> Result<First, RestoreError> {
     let work = |connection: &mut AnyConnection| {
         let state = State::look(connection)?;
         match state.next()? {
+            // It may have been asked for while the locks were waited for.
+            Next::Begin(_) if stop.is_set() => Ok(First::Stopped),
             Next::Begin(event) => {
                 super::refuse_sync(connection)?;
-                once(connection, &state, &event).map(Some)
+                once(connection, &state, &event).map(First::Done)
             }
-            Next::Nothing | Next::Restored(_) | Next::Refill(_) => Ok(None),
+            Next::Nothing | Next::Restored(_) | Next::Refill(_) => Ok(First::Before),
         }
     };
-    let (began, attempts) = under_locks(session, Tables::All, limits, tell, work, |connection, began| {
-        if began.is_none() { Ok(Became::Done) } else { became(connection) }
-    })?;
-    Ok(began.map(|began| Began { attempts, ..began }))
+    let limits = Waiting::until(limits, Some(stop));
+    let done = under_locks(session, Tables::All, limits, tell, work, |connection, first| match first {
+        First::Done(_) => became(connection),
+        First::Before | First::Stopped => Ok(Became::Done),
+    });
+    match done {
+        Ok((First::Done(began), attempts)) => Ok(First::Done(Began { attempts, ..began })),
+        Ok((first, _)) => Ok(first),
+        Err(Undone::Locked { .. }) if stop.is_set() => Ok(First::Stopped),
+        Err(undone) => Err(undone.into()),
+    }
 }
 
 /// What the catalogue says of a first step whose COMMIT has no answer.

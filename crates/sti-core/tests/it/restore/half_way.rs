@@ -10,7 +10,7 @@ use sti_core::test_support::TestDatabase;
 use sti_core::verify::VerifyError;
 use sti_core::verify::repair::{Direction, plan};
 
-use super::rig::{chunks_of, drop_by_hand, finished, legacy_digest, restored, try_restore};
+use super::rig::{begun, chunks_of, drop_by_hand, finished, legacy_digest, restored, try_restore};
 use crate::backfill::rig::{Tell, config, run_observed};
 use crate::contract::rig::{dropped, options, planned, ready};
 use crate::repository::rig::{insert, migrate, owner};
@@ -60,10 +60,7 @@ fn a_run_that_began_before_the_drop_copies_nothing(database: &TestDatabase) {
     let drop_and_begin_to_restore = Tell(|event: &Event| {
         if matches!(event, Event::RunStarted { .. }) {
             drop_by_hand(database);
-            let options = chunks_of(2);
-            options.stop.stop();
-            let began = try_restore(database, &options).unwrap();
-            assert!(matches!(began, Restoration::Stopped(_)), "{began:?}");
+            begun(database);
         }
     });
     let ended = run_observed(database, &config(10, Scope::All), &drop_and_begin_to_restore);
@@ -102,10 +99,7 @@ fn a_row_that_merely_went_costs_no_value(database: &TestDatabase) {
 fn the_gates_of_a_drop_name_what_ends_the_restore(database: &TestDatabase) {
     ready(database);
     dropped(database, &options());
-    let half = chunks_of(2);
-    half.stop.stop();
-    let stopped = try_restore(database, &half).unwrap();
-    assert!(matches!(stopped, Restoration::Stopped(_)), "{stopped:?}");
+    begun(database);
     let shut = || {
         let plan = planned(database, &options());
         let shut = plan.shut().map(|result| (result.gate, result.fix.clone().unwrap_or_default()));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sti_core::backfill::ChunkSize;
 use sti_core::contract::restore::{
-    Finish, FinishOptions, Refilled, Restoration, RestoreError, RestoreOptions, Restored, finish, restore,
+    Finish, FinishOptions, Refilled, Restoration, RestoreError, RestoreEvent, RestoreOptions, Restored,
+    finish, restore,
 };
 use sti_core::db::catalog;
 use sti_core::models::Kind;
@@ -61,6 +62,18 @@ pub(crate) fn restored(database: &TestDatabase) -> Restored {
         Restoration::Done(restored) => restored,
         other => panic!("not restored: {other:?}"),
     }
+}
+
+/// A restore that is stopped as soon as the columns are back.
+#[track_caller]
+pub(crate) fn begun(database: &TestDatabase) {
+    let options = chunks_of(2);
+    let stopped = restore(&mut || Ok(owner(database)), &options, &mut |event| {
+        if matches!(event, RestoreEvent::Began(_)) {
+            options.stop.stop();
+        }
+    });
+    assert!(matches!(stopped, Ok(Restoration::Stopped(_))), "{stopped:?}");
 }
 
 pub(crate) fn refilled(projects: i64, archived: i64, changed: i64) -> Refilled {

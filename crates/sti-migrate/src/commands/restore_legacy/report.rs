@@ -68,6 +68,7 @@ impl<'a> RestoreReport<'a> {
             | Restoration::NotVerified { restored, .. } => Some(restored),
             Restoration::NothingDropped
             | Restoration::ArchiveIncomplete { .. }
+            | Restoration::NotBegun { .. }
             | Restoration::Already { .. } => None,
         }
     }
@@ -95,6 +96,9 @@ impl<'a> RestoreReport<'a> {
                 "Stopped, as asked: some projects are not refilled yet. Services go on reading the subtype rows."
                     .to_owned()
             }
+            Restoration::NotBegun { event } => format!(
+                "Stopped, as asked, before the first step of taking drop {event} back. Nothing was changed."
+            ),
             Restoration::NothingDropped => {
                 "Refused: the legacy columns are there and no drop is on record, so there is nothing to restore. \
                  Nothing was changed."
@@ -117,7 +121,9 @@ impl<'a> RestoreReport<'a> {
             }
             Restoration::Already { triggers: false, .. } => Vec::new(),
             Restoration::NothingDropped => vec!["sti-migrate status"],
-            Restoration::ArchiveIncomplete { .. } | Restoration::Stopped(_) => vec![AGAIN],
+            Restoration::ArchiveIncomplete { .. }
+            | Restoration::NotBegun { .. }
+            | Restoration::Stopped(_) => vec![AGAIN],
             Restoration::NotVerified { report, .. } => {
                 let any = |classes: &[Class]| classes.iter().any(|class| report.count(*class) > 0);
                 let mut next = Vec::new();
@@ -154,6 +160,7 @@ impl<'a> RestoreReport<'a> {
             Restoration::ArchiveIncomplete { .. } => document.paragraph(
                 "Bring the rows of sti_legacy_archive back from a backup of the database, then run it again.",
             ),
+            Restoration::NotBegun { .. } => document.paragraph("To begin:"),
             Restoration::Stopped(_) => document.paragraph("To go on:"),
             Restoration::NothingDropped | Restoration::Already { .. } => document,
         }
@@ -184,7 +191,7 @@ impl Report for RestoreReport<'_> {
             Restoration::Done(_) => ("done", None),
             Restoration::Already { .. } => ("already", None),
             Restoration::NotVerified { .. } => ("not_verified", None),
-            Restoration::Stopped(_) => ("stopped", None),
+            Restoration::Stopped(_) | Restoration::NotBegun { .. } => ("stopped", None),
             Restoration::NothingDropped => ("refused", Some("nothing_dropped")),
             Restoration::ArchiveIncomplete { .. } => ("refused", Some("archive_incomplete")),
         };
@@ -193,6 +200,7 @@ impl Report for RestoreReport<'_> {
                 (Some(*event), Some(*expected), Some(*found))
             }
             Restoration::Already { event, .. } => (Some(event.id), event.archived, None),
+            Restoration::NotBegun { event } => (Some(*event), None, None),
             _ => (self.restored().map(|r| r.event), self.restored().and_then(|r| r.archived), None),
         };
         let began = self.restored().and_then(|restored| restored.began.as_ref());

@@ -154,6 +154,25 @@ fn a_signal_while_the_triggers_are_watched() {
     goes_on_to_the_end(&database, &values);
 }
 
+/// It rests between two attempts at its locks, and would get them the next time.
+#[test]
+fn a_signal_before_the_columns_are_back() {
+    let database = TestDatabase::postgres();
+    let values = dropped(&database);
+    let reader = Session::open(&database, "reports");
+    reader.run("BEGIN; SELECT count(*) FROM projects_project");
+    for format in ["text", "json"] {
+        let mut restore = restore_legacy(&database, &["--attempts", "20", "--format", format]);
+        let ended = signalled(&mut restore, "attempt 2 of 20: ");
+        assert_eq!(ended.status.code(), Some(3));
+        let name = format!("restore_not_begun_{format}");
+        snapshot_text(&name, &database, &String::from_utf8(ended.stdout).unwrap());
+        assert_eq!(leftovers(&database), 0);
+    }
+    reader.run("COMMIT");
+    goes_on_to_the_end(&database, &values);
+}
+
 /// Runs a command, and sends SIGINT as soon as it says so.
 fn signalled(command: &mut Command, says: &str) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
