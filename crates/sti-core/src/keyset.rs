@@ -134,6 +134,11 @@ impl Keyset {
 }
 
 impl KeyRange {
+    /// The range of this key alone.
+    pub(crate) fn of_one(key: ProjectId) -> Self {
+        Self { after: key.predecessor(), through: key }
+    }
+
     /// SQL: true for the keys of this range, over the alias `p`. The keys are written out: they are UUIDs that
     /// we parsed, and the planner sees them.
     #[must_use]

@@ -11,7 +11,7 @@ use super::quarantine::Refused;
 use crate::db::error::{DbError, Doing as _, Fault};
 use crate::db::sql_types::DbUuid;
 use crate::db::{AnyConnection, Failed, dialect, write_transaction_phased};
-use crate::keyset::{KeyRange, in_sql};
+use crate::keyset::KeyRange;
 use crate::mapping::PARENT;
 use crate::models::{Kind, ProjectId};
 use crate::probe::Probe;
@@ -55,12 +55,8 @@ pub(super) fn fill(
             through: projects[last].id,
         };
         // A project that came between two of these is taken along with a part; alone, each is itself.
-        let only = if part.len() == 1 {
-            format!("{condition} AND {}", in_sql("p.id", [keys.through]))
-        } else {
-            condition.to_owned()
-        };
-        match attempt(connection, &keys, &only, probe) {
+        let keys = if part.len() == 1 { KeyRange::of_one(projects[last].id) } else { keys };
+        match attempt(connection, &keys, condition, probe) {
             Ok(outcome) => filled.outcome += outcome,
             Err(BackfillError::Fill(error)) if error.fault() == Fault::Row => {
                 if part.len() == 1 {

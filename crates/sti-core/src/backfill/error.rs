@@ -99,6 +99,7 @@ impl BackfillError {
                 fault => fault,
             },
             Self::DoesNotAddUp { .. } => Fault::Transient,
+            Self::Connect(ConnectError::ForeignMessages { .. }) => Fault::Other,
             Self::Connect(_) => Fault::ConnectionLost,
             _ => Fault::Other,
         }

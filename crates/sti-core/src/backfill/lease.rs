@@ -101,6 +101,7 @@ pub(super) fn next(
         let (put_off, orphans): (Vec<&Open>, Vec<&Open>) =
             open.iter().filter(is_free).partition(|open| open.postponed > 0);
         if let Some(lease) = take_over_one(connection, &orphans, &config.owner, terms)? {
+            ledger::goes_on(connection, run)?;
             return Ok(Next::Chunk(lease));
         }
         let walk = Keyset::after(state.leased_through);
@@ -119,10 +120,16 @@ pub(super) fn next(
             }
             // Those last that a lock stood in the way of.
             None => Ok(match take_over_one(connection, &put_off, &config.owner, terms)? {
-                Some(lease) => Next::Chunk(lease),
+                Some(lease) => {
+                    ledger::goes_on(connection, run)?;
+                    Next::Chunk(lease)
+                }
                 None => match open.into_iter().next() {
                     Some(open) => Next::Wait(open.owner),
-                    None => Next::SweepDone(Swept { sweep: state.sweep, through: state.leased_through }),
+                    None => {
+                        ledger::goes_on(connection, run)?;
+                        Next::SweepDone(Swept { sweep: state.sweep, through: state.leased_through })
+                    }
                 },
             }),
         }
@@ -229,7 +236,6 @@ fn lease(connection: &mut AnyConnection, new: New, owner: &Owner, terms: Terms) 
     .bind::<Text, _>(owner.to_string())
     .get_result(connection)
     .doing("leasing the next chunk")?;
-    // Somebody goes on: that another process has stopped is no news any more.
     diesel::sql_query("UPDATE sti_backfill_run SET leased_through = $1, stop_reason = NULL WHERE id = $2")
         .bind::<DbUuid, _>(range.through)
         .bind::<BigInt, _>(run.0)

@@ -16,8 +16,8 @@ use crate::db::dialect::{Limits, Reading};
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
 use crate::db::{
-    AnyConnection, Failed, catalog, count_snapshot, dialect, limited_transaction, read_snapshot,
-    write_transaction,
+    AnyConnection, Failed, catalog, count_snapshot, dialect, lease_transaction, limited_transaction,
+    read_snapshot,
 };
 use crate::mapping::{self, PARENT};
 use crate::models::{PerKind, ProjectId};
@@ -75,8 +75,9 @@ pub(super) fn check_tables(connection: &mut AnyConnection, tables: &[&str]) -> R
     Ok(())
 }
 
-/// How long the ledger's own statements may wait and run.
-const LIMITS: Limits = Limits { lock: Duration::from_secs(1), statement: Duration::from_secs(30) };
+/// How long the ledger's own statements may wait for one lock; and run: the end of a run clears the quarantine of earlier
+/// ones, which may be large.
+const LIMITS: Limits = Limits { lock: Duration::from_secs(1), statement: Duration::from_secs(6 * 3600) };
 
 /// How often a run is begun or taken up: another process may end its own between the two.
 const ATTEMPTS: u32 = 5;
@@ -276,7 +277,7 @@ pub(super) fn missing(connection: &mut AnyConnection, run: RunId, scope: Scope) 
 
 /// Writes down why a run was stopped that is still to be resumed.
 pub(super) fn note_stop(connection: &mut AnyConnection, run: RunId, reason: &str) -> Result<(), DbError> {
-    write_transaction(connection, |connection| {
+    lease_transaction(connection, |connection| {
         diesel::sql_query("UPDATE sti_backfill_run SET stop_reason = $1 WHERE id = $2 AND state = 'active'")
             .bind::<Text, _>(reason)
             .bind::<BigInt, _>(run.0)
@@ -284,6 +285,17 @@ pub(super) fn note_stop(connection: &mut AnyConnection, run: RunId, reason: &str
             .doing(format!("writing down why run {run} was stopped"))
             .map(drop)
     })
+}
+
+/// Somebody goes on with a run: that another process has stopped is no news any more.
+pub(super) fn goes_on(connection: &mut AnyConnection, run: RunId) -> Result<(), DbError> {
+    diesel::sql_query(
+        "UPDATE sti_backfill_run SET stop_reason = NULL WHERE id = $1 AND stop_reason IS NOT NULL",
+    )
+    .bind::<BigInt, _>(run.0)
+    .execute(connection)
+    .doing(format!("going on with run {run}"))
+    .map(drop)
 }
 
 /// Moves a run to its next sweep, from the beginning of the keys.

@@ -4,6 +4,7 @@ use super::engine::{Ending, Engine, lock};
 use super::error::BackfillError;
 use super::lease::{self, Swept};
 use super::ledger;
+use super::worker::Worker;
 use crate::db::AnyConnection;
 use crate::observe::Event;
 use crate::probe::Step;
@@ -11,22 +12,42 @@ use crate::probe::Step;
 /// The last sweep: the first one, and five to catch up.
 const LAST_SWEEP: i32 = 6;
 
-impl Engine<'_> {
+impl Worker<'_> {
     /// All chunks of a sweep are done: counts what is missing, and moves the run on or ends it. Does nothing when
     /// another worker has done it, or a chunk was leased since `swept` was seen.
-    pub(super) fn end_sweep(
-        &self,
-        connection: &mut AnyConnection,
-        swept: Swept,
-    ) -> Result<Option<Ending>, BackfillError> {
+    pub(super) fn end_sweep(&mut self, swept: Swept) -> Result<Option<Ending>, BackfillError> {
+        let engine = self.engine;
         // The count reads whole tables: one worker of this process does it, the others wait here and find it done.
-        let mut ended = lock(&self.ended_sweep);
+        let mut ended = lock(&engine.ended_sweep);
         if *ended >= swept.sweep {
             return Ok(None);
         }
-        self.config.probe.at(Step::EndSweep);
-        let missing = ledger::missing(connection, self.run, self.config.scope)?;
-        let decided = ledger::ledger_transaction(connection, |connection| {
+        engine.config.probe.at(Step::EndSweep);
+        let missing = self.persist(|c| Ok(ledger::missing(c, engine.run, engine.config.scope)?))?;
+        let Some(missing) = missing else { return Ok(None) };
+        let Some(decided) = self.persist(|c| engine.decide(c, swept, missing))? else { return Ok(None) };
+        if matches!(decided, Decided::NotYet) {
+            return Ok(None);
+        }
+        *ended = swept.sweep;
+        if matches!(decided, Decided::End(_) | Decided::Next) {
+            engine.observer.event(&Event::SweepDone { sweep: swept.sweep, missing });
+        }
+        Ok(match decided {
+            Decided::Over(ending) | Decided::End(ending) => Some(ending),
+            Decided::NotYet | Decided::Next => None,
+        })
+    }
+}
+
+impl Engine<'_> {
+    fn decide(
+        &self,
+        connection: &mut AnyConnection,
+        swept: Swept,
+        missing: i64,
+    ) -> Result<Decided, BackfillError> {
+        ledger::ledger_transaction(connection, |connection| {
             let run = ledger::lock_run(connection, self.run)?;
             if run.state != "active" {
                 return Ok(Decided::Over(Ending::elsewhere(&run.state)));
@@ -45,22 +66,6 @@ impl Engine<'_> {
             }
             ledger::next_sweep(connection, self.run)?;
             Ok(Decided::Next)
-        })?;
-        if matches!(decided, Decided::NotYet) {
-            return Ok(None);
-        }
-        *ended = swept.sweep;
-        Ok(match decided {
-            Decided::Over(ending) => Some(ending),
-            Decided::End(ending) => {
-                self.observer.event(&Event::SweepDone { sweep: swept.sweep, missing });
-                Some(ending)
-            }
-            Decided::NotYet => None,
-            Decided::Next => {
-                self.observer.event(&Event::SweepDone { sweep: swept.sweep, missing });
-                None
-            }
         })
     }
 }

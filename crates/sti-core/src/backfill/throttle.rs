@@ -253,18 +253,22 @@ impl<'a> Throttle<'a> {
         if rest.is_zero() {
             return;
         }
-        let begun = Instant::now();
+        let mut rested = Duration::ZERO;
         let is_long = rest >= LONG_REST;
         if is_long {
             self.observer.event(&Event::Throttled { reason: ThrottleReason::Pace, waited: Duration::ZERO });
         }
-        while !self.stop.is_set() && begun.elapsed() < rest {
+        let mut begins = true;
+        while begins || !self.stop.is_set() && rested < rest {
             if is_long {
-                self.turnstile().waits.resting(connection, begun.elapsed() < LONG_REST);
+                // It may be held by a worker that waits for something else; that is no rest.
+                self.turnstile().waits.resting(connection, begins);
             }
-            self.stop.rest(rest.saturating_sub(begun.elapsed()).min(LONG_REST));
+            begins = false;
+            let begun = Instant::now();
+            self.stop.rest(rest.saturating_sub(rested).min(LONG_REST));
+            rested += begun.elapsed();
         }
-        let rested = begun.elapsed();
         self.turnstile().waits.rested(connection, rested, is_long);
         if is_long {
             self.observer.event(&Event::ThrottleEnded { reason: ThrottleReason::Pace, waited: rested });

@@ -18,7 +18,7 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::fr
 
 /// One worker, on a thread and a connection of its own.
 pub(super) struct Worker<'a> {
-    engine: &'a Engine<'a>,
+    pub engine: &'a Engine<'a>,
     pub connection: AnyConnection,
     trouble: Trouble,
     /// How long the last chunk took that it committed, until its rest has come.
@@ -63,7 +63,7 @@ impl<'a> Worker<'a> {
                     look_again = (look_again * 2).min(LOOK_AGAIN.1);
                     None
                 }
-                Next::SweepDone(swept) => self.persist(|c| engine.end_sweep(c, swept))?.flatten(),
+                Next::SweepDone(swept) => self.end_sweep(swept)?,
                 Next::RunOver(ending) => Some(ending),
             };
             if let Some(ending) = ending {

@@ -131,7 +131,7 @@ fn open_postgres(url: &DatabaseUrl, application_name: &str) -> Result<PgConnecti
 /// ([`Fault`](super::Fault)).
 fn check_language(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<(), ConnectError> {
     let target = url.to_string();
-    let settings = sql::<(Text, Text)>("current_setting('lc_messages'), current_user::text");
+    let settings = sql::<(Text, Text)>("current_setting('lc_messages'), session_user::text");
     let (language, role): (String, String) =
         diesel::select(settings).get_result(connection).map_err(|e| ConnectError::Unreachable {
             target: target.clone(),

@@ -46,6 +46,12 @@ impl ProjectId {
     /// The greatest id there can be.
     pub const MAX: Self = Self(Uuid::max());
 
+    /// The id before it; `None` for the least one.
+    #[must_use]
+    pub fn predecessor(&self) -> Option<Self> {
+        self.0.as_u128().checked_sub(1).map(|before| Self(Uuid::from_u128(before)))
+    }
+
     /// A new random id.
     #[must_use]
     pub fn random() -> Self {

@@ -9,7 +9,7 @@ use crate::backfill::error::BackfillError;
 use crate::backfill::ledger::{self, RunId};
 use crate::db::error::{DbError, Doing as _};
 use crate::db::sql_types::DbUuid;
-use crate::db::{AnyConnection, dialect, write_transaction};
+use crate::db::{AnyConnection, dialect, lease_transaction};
 use crate::keyset::{KeyRange, Keyset};
 use crate::mapping::PARENT;
 
@@ -25,8 +25,7 @@ pub(in crate::backfill) fn halve(
     condition: &str,
     enough: i64,
 ) -> Result<Option<Lease>, BackfillError> {
-    write_transaction(connection, |connection| {
-        ledger::lock_run(connection, run)?;
+    ledger::ledger_transaction(connection, |connection| {
         let keys = lease.range.contains_sql();
         let projects = ledger::count(
             connection,
@@ -42,6 +41,8 @@ pub(in crate::backfill) fn halve(
         if first.through >= lease.range.through {
             return Ok(None);
         }
+        // What may wait for somebody else is behind us.
+        ledger::lock_run(connection, run)?;
         let token = Uuid::new_v4().to_string();
         let updated = diesel::sql_query(
             "UPDATE sti_backfill_chunk SET through_id = $1, token = $2 \
@@ -58,7 +59,8 @@ pub(in crate::backfill) fn halve(
         }
         let second = KeyRange { after: Some(first.through), through: lease.range.through };
         insert_free(connection, run, lease.sweep, second)?;
-        let keys = lease.keys.map(|_| half);
+        // In a catch-up sweep the projects are not all keys, and say nothing about what a range costs.
+        let keys = lease.keys.filter(|_| lease.sweep <= 1 || condition == "TRUE").map(|_| half);
         Ok(Some(Lease { range: first, keys, token, taken_from: None, ..lease.clone() }))
     })
 }
@@ -96,7 +98,7 @@ pub(in crate::backfill) fn release(connection: &mut AnyConnection, lease: &Lease
 }
 
 fn free(connection: &mut AnyConnection, lease: &Lease, besides: &str) -> Result<(), DbError> {
-    write_transaction(connection, |connection| {
+    lease_transaction(connection, |connection| {
         let now = dialect::backend(connection).now();
         diesel::sql_query(format!(
             "UPDATE sti_backfill_chunk SET {besides}token = '', owner = '', lease_expires_at = {now} \

@@ -20,6 +20,8 @@ pub(super) struct Waits {
     owner: String,
     rested: Duration,
     rests_written: Instant,
+    /// How many workers are in a rest that was written.
+    resting: u32,
     current: Option<Current>,
 }
 
@@ -33,19 +35,22 @@ struct Current {
 
 impl Waits {
     pub(super) fn new(run: RunId, owner: String) -> Self {
-        Self { run, owner, rested: Duration::ZERO, rests_written: Instant::now(), current: None }
+        Self { run, owner, rested: Duration::ZERO, rests_written: Instant::now(), resting: 0, current: None }
     }
 
-    /// It rests, and will for a while.
+    /// A worker rests, and will for a while.
     pub(super) fn resting(&mut self, connection: &mut AnyConnection, begins: bool) {
+        self.resting += u32::from(begins);
         let _ = self.write(connection, &ThrottleReason::Pace, Duration::ZERO, true, begins);
     }
 
     /// Counts a rest; writes what has come together now and then, and behind a rest that was written.
     pub(super) fn rested(&mut self, connection: &mut AnyConnection, rested: Duration, was_written: bool) {
         self.rested += rested;
+        self.resting = self.resting.saturating_sub(u32::from(was_written));
         let due = was_written || self.rests_written.elapsed() >= WRITE_AGAIN;
-        if due && self.write(connection, &ThrottleReason::Pace, self.rested, false, false).is_ok() {
+        let others_rest = self.resting > 0;
+        if due && self.write(connection, &ThrottleReason::Pace, self.rested, others_rest, false).is_ok() {
             self.rested = Duration::ZERO;
             self.rests_written = Instant::now();
         }

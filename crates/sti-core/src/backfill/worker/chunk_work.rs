@@ -26,6 +26,15 @@ struct Work {
 /// What the ledger has of a chunk: how it stands, what it did, and whom it put into quarantine.
 type Asked = (Standing, Totals, Vec<Refused>);
 
+/// What a chunk is halved by.
+#[derive(Clone, Copy)]
+enum Halve {
+    /// All keys in its range: reading them took too long.
+    Keys,
+    /// The projects that it works on, of which there must be more than so many: some of them are refused.
+    Projects(i64),
+}
+
 /// How one try ended, but for those that failed.
 enum Tried {
     Done(Done),
@@ -80,7 +89,7 @@ impl Worker<'_> {
                 Remedy::Halve => {
                     let timed_out = work.lease.keys.unwrap_or(0);
                     lock(&engine.sizer).timed_out(timed_out);
-                    if !self.halve(work, 1, &error)? {
+                    if !self.halve(work, Halve::Keys, &error)? {
                         if work.retried >= retry::RETRIES {
                             return Err(error);
                         }
@@ -135,14 +144,14 @@ impl Worker<'_> {
     ) -> Result<(), BackfillError> {
         match (&work.manner, at_commit) {
             (Manner::Whole, _) => {
-                if !self.halve(work, careful::MOST, &error)? {
+                if !self.halve(work, Halve::Projects(careful::MOST), &error)? {
                     work.manner = Manner::Careful;
                 }
                 Ok(())
             }
             // What only COMMIT says is not said of a row: one project is left in the end.
             (Manner::Careful, true) => {
-                if !self.halve(work, 1, &error)? {
+                if !self.halve(work, Halve::Projects(1), &error)? {
                     let BackfillError::Fill(DbError { source, .. }) = error else { return Err(error) };
                     work.manner = Manner::Refuse(source);
                 }
@@ -152,12 +161,17 @@ impl Worker<'_> {
         }
     }
 
-    /// Makes two chunks of one of more than `enough` projects and goes on with the first; false when it has no more.
-    fn halve(&mut self, work: &mut Work, enough: i64, reason: &BackfillError) -> Result<bool, BackfillError> {
+    /// Makes two chunks of one and goes on with the first; false when there is not enough in it.
+    fn halve(&mut self, work: &mut Work, by: Halve, reason: &BackfillError) -> Result<bool, BackfillError> {
         let engine = self.engine;
         let lease = work.lease.clone();
         let backend = dialect::backend(&self.connection);
-        let condition = engine.config.scope.sweep_condition_sql(engine.run, lease.sweep, backend);
+        let (condition, enough) = match by {
+            Halve::Keys => ("TRUE".to_owned(), 1),
+            Halve::Projects(enough) => {
+                (engine.config.scope.sweep_condition_sql(engine.run, lease.sweep, backend), enough)
+            }
+        };
         let halved = self.persist(|c| lease::halve(c, engine.run, &lease, &condition, enough))?;
         // Asked to stop: the caller sees to that.
         let Some(halved) = halved else { return Ok(true) };

@@ -6,7 +6,7 @@ use super::Worker;
 use crate::backfill::error::BackfillError;
 use crate::backfill::lease::Lease;
 use crate::backfill::remedy::Remedy;
-use crate::db::{AnyConnection, retry};
+use crate::db::{AnyConnection, ConnectError, retry};
 use crate::observe::Event;
 
 /// What a round of tries may take (five retries of a transaction, each with the longest wait for a lock and its rest): trouble
@@ -50,7 +50,7 @@ impl Trouble {
 
 impl Worker<'_> {
     /// Runs a transaction of the ledger until it has succeeded; `None` when a stop was asked for meanwhile.
-    pub(super) fn persist<T>(
+    pub(in crate::backfill) fn persist<T>(
         &mut self,
         mut work: impl FnMut(&mut AnyConnection) -> Result<T, BackfillError>,
     ) -> Result<Option<T>, BackfillError> {
@@ -116,6 +116,8 @@ impl Worker<'_> {
                     self.connection = opened;
                     return Ok(());
                 }
+                // It is back, and it is no server for us.
+                Err(refused @ ConnectError::ForeignMessages { .. }) => return Err(refused.into()),
                 Err(refused) => {
                     self.trouble.goes_on(Instant::now());
                     error = refused.into();
