@@ -129,7 +129,7 @@ fn each_turns_its_own_row_to_fail(scratch: fn() -> Option<TestDatabase>) {
     let next = AtomicUsize::new(0);
     let complaints = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..12 {
+        for _ in 0..16 {
             scope.spawn(|| {
                 while let Some(defect) = DEFECTS.get(next.fetch_add(1, Ordering::Relaxed)) {
                     // Not under the lock: the walks would come one after the other.
