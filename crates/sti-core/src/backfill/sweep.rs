@@ -19,7 +19,8 @@ impl Worker<'_> {
         let engine = self.engine;
         // The count reads whole tables: one worker of this process does it, the others wait here and find it done.
         let mut ended = lock(&engine.ended_sweep);
-        if *ended >= swept.sweep {
+        // Stopped while it waited: another worker's count was cancelled, and is not to be begun anew.
+        if *ended >= swept.sweep || engine.stop.is_set() {
             return Ok(None);
         }
         engine.config.probe.at(Step::EndSweep);

@@ -61,7 +61,9 @@ pub fn rehearse(
     }
     let digest = before.plan.digest.clone();
     let ended = tried(&mut connection, options, &before, &digest, true, tell)?;
-    drop(connection);
+    if !matches!(ended.0, Ended::Lost { .. }) {
+        clean_up_if_lost(connection, connector, options, tell);
+    }
     Ok(match ended {
         (Ended::Made(made), attempts) => {
             let Made { plan, archived, held, .. } = made;
@@ -101,7 +103,12 @@ pub fn execute(
         ended => ended?,
     };
     // What is left of the old connection must not stand in the way of the fresh ones.
-    drop(connection);
+    match ended.0 {
+        Ended::Refused(..) | Ended::Blocked(_) => {
+            clean_up_if_lost(connection, connector, options, tell);
+        }
+        Ended::Made(_) | Ended::Lost { .. } => drop(connection),
+    }
     Ok(match ended {
         (Ended::Made(made), attempts) => Outcome::Done(Dropped {
             event: made.event,
@@ -130,6 +137,20 @@ pub fn execute(
             }
         }
     })
+}
+
+/// What was begun and not made was taken away over `connection`, unless that was lost meanwhile: then over a fresh one.
+fn clean_up_if_lost(
+    mut connection: AnyConnection,
+    connector: &mut dyn FnMut() -> Result<AnyConnection, ConnectError>,
+    options: &DropOptions,
+    tell: &mut dyn FnMut(&Progress),
+) {
+    let looked = leftovers(&mut connection);
+    drop(connection);
+    if looked.is_err() {
+        clean_up(connector, options, tell);
+    }
 }
 
 /// The connection was lost, and nothing was dropped. What the drop or rehearsal has left behind is taken away over a

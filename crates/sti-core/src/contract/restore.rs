@@ -207,12 +207,13 @@ fn step_by_step(
         let found = open.map(|event| archived(connection, event)).transpose()?;
         Ok::<_, RestoreError>((state, found))
     })?;
-    let event = match state.next()? {
+    let (event, under_way) = match state.next()? {
         Next::Nothing => return Ok(Restoration::NothingDropped),
         Next::Restored(event) => {
             return already(connection, event, state.triggers != Installed::No);
         }
-        Next::Begin(event) | Next::Refill(event) => event,
+        Next::Begin(event) => (event, false),
+        Next::Refill(event) => (event, true),
     };
     refuse_sync(connection)?;
     if let (Some(expected), Some(found)) = (event.archived, found)
@@ -226,6 +227,16 @@ fn step_by_step(
     let began = match first {
         First::Done(began) => Some(began),
         First::Before => None,
+        First::Stopped if under_way => {
+            return Ok(Restoration::Stopped(Restored {
+                event: event.id,
+                archived: event.archived,
+                began: None,
+                resumed_after: event.refilled_through,
+                refilled: Refilled::default(),
+                verified: 0,
+            }));
+        }
         First::Stopped => return Ok(Restoration::NotBegun { event: event.id }),
     };
     if let Some(began) = &began {

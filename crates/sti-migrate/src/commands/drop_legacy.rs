@@ -161,13 +161,15 @@ fn left(target: &Target, stage: Stage<'_>, exit: Exit) -> Option<Leftovers> {
         return Some(Leftovers::default());
     }
     let left = contract::leftovers(&mut target.connect(Access::Write).ok()?).ok()?;
-    let lost = matches!(
+    // Behind a rehearsal that was made nobody else can be at work, unless he has just begun.
+    let may_be_ours = matches!(
         stage,
-        Stage::Rehearsal(Rehearsal::NotDone { .. }) | Stage::Drop(Outcome::NotDone { .. }, _)
+        Stage::Rehearsal(Rehearsal::NotDone { .. } | Rehearsal::Rehearsed { .. })
+            | Stage::Drop(Outcome::NotDone { .. }, _)
     );
     match left.at_work() {
         // It may be another one's, or that of a session of ours that the server has not ended yet.
-        true if lost => None,
+        true if may_be_ours => None,
         true => Some(Leftovers::default()),
         false => Some(left),
     }

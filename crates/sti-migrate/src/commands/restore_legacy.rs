@@ -18,7 +18,8 @@ What each ending means here:
   1  nothing was dropped; the archive is not whole; the two sides do not agree yet; --finish before it is restored
   2  could not: usage, connection, rights, no drop on record
   3  stopped: the locks were not to be had, the connection was lost, or SIGINT. The same command goes on
-  4  COMMIT got no answer, and the database cannot be asked: the same command looks, and goes on";
+  4  COMMIT got no answer, and the database cannot be asked; --finish: a second signal. The same command looks, and
+     goes on";
 
 /// Bring the legacy columns back, with the values that they had, and those that came since.
 ///

@@ -11,7 +11,8 @@ use super::failure;
 pub(super) fn run(common: &Common, locks: Attempts) -> Answer {
     let target = common.database.resolve("sti-migrate restore-legacy --finish")?;
     let options = FinishOptions { locks, ..FinishOptions::default() };
-    let _listener = Listener::start(&options.stop, Exit::Stopped)?;
+    // A second signal leaves at once, and its COMMIT may be under way.
+    let _listener = Listener::start(&options.stop, Exit::Unknown)?;
     let answer = finish(&mut target.connector(), &options, &mut tell).map_err(|error| failure(&error))?;
     FinishReport::new(&target, &answer).print(common.format)?;
     Ok(match answer {
