@@ -111,6 +111,19 @@ fn a_rehearsal_whose_session_is_ended_leaves_nothing() {
     }
 }
 
+/// Also where that happens while it takes away what it has made: it was rehearsed, and a fresh connection does the rest.
+#[test]
+fn a_session_that_is_ended_in_the_clean_up_leaves_nothing() {
+    let (database, _) = confirmed();
+    let before = everything(&database);
+    let url = database.url().to_owned();
+    let mut options = options();
+    options.probe = once_at(Step::CleanUp, move || end_all_sessions(&url));
+    let rehearsal = rehearse(&mut connector(database.url()), &options, &mut |_| ()).unwrap();
+    assert!(matches!(rehearsal, Rehearsal::Rehearsed { .. }), "{rehearsal:?}");
+    assert_eq!(everything(&database), before);
+}
+
 /// The server may not have noticed yet that we are gone: until that session has ended, the catalogue's answer is none.
 #[test]
 fn the_end_of_the_lost_session_is_waited_for() {
