@@ -149,7 +149,12 @@ fn a_stop_before_the_first_chunk_says_so(database: &TestDatabase) {
 /// As docs/runbook.md has it: SIGHUP ends it at once, and the same command goes on.
 fn a_terminal_that_goes_away_costs_a_chunk_at_most(database: &TestDatabase) {
     migrate(database);
-    let mut backfill = Running::start(database);
+    let backfill = sti_on(database, &["backfill", "--chunk", "20", "--pace", "0.9", "--verbose"]);
+    // Whoever runs the tests under nohup ignores it, and so would the backfill.
+    let mut unprotected = Command::new("env");
+    unprotected.arg("--default-signal=HUP").arg(backfill.get_program()).args(backfill.get_args());
+    unprotected.envs(backfill.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut backfill = Running::of(&mut unprotected);
     backfill.until("chunk 2:");
     signal(&backfill.child, "HUP");
     backfill.lines.by_ref().for_each(drop);

@@ -31,6 +31,7 @@ fn a_limit_of_the_role_does_not_end_what_reads_whole_tables() {
     let name = database.value("SELECT current_database()");
     let keeper = Mutex::new(Session::open(&database, "keeper"));
     database.execute(&format!("ALTER DATABASE {name} SET statement_timeout = '500ms'"));
+    keeper.lock().unwrap().run("SET statement_timeout = 0");
     let keep = "BEGIN; LOCK TABLE projects_project IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(0.9); COMMIT";
     keeper.lock().unwrap().start(keep);
     let mut config = config(10, Scope::NonDraft);
