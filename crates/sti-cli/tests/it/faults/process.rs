@@ -50,6 +50,20 @@ impl Process {
         Command::new("kill").args([&format!("-{name}"), &pid]).stderr(Stdio::null()).status().unwrap();
     }
 
+    /// Stops it, and waits until none of its threads runs any more: the signal is there at once, and on a busy machine a
+    /// thread may still go on for a while.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+        let threads = format!("/proc/{}/task", self.child.id());
+        let runs = |thread: std::io::Result<std::fs::DirEntry>| {
+            let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap_or_default();
+            !status.lines().any(|line| line.starts_with("State:\tT"))
+        };
+        while std::fs::read_dir(&threads).unwrap().any(runs) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

@@ -98,7 +98,7 @@ fn a_frozen_process_loses_its_chunk_and_cannot_commit_it() {
     let frozen = Process::start(sti_on(&database, &verbose));
     frozen.wait_until_it_says("chunk 4:");
     sti_core::test_support::wait_until_it_waits(&database, "sti backfill");
-    frozen.signal("STOP");
+    frozen.freeze();
     blocker.run("SELECT pg_advisory_unlock(42)");
     database.execute("DROP FUNCTION hold() CASCADE");
 
