@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
-use super::{Compared, Outcome, compare_sql};
+use super::{Compared, Outcome, compare_sql, lacks_row_of_sql};
 use crate::db::error::{DbError, Doing as _};
 use crate::db::{AnyConnection, dialect};
 use crate::keyset::KeyRange;
@@ -43,8 +43,8 @@ pub(super) fn fill(
     let has_rows = has_rows(connection, range)?;
     // A row that is there stays; left out by the query and not by ON CONFLICT alone, it is no reason for a constraint that its
     // project's values break to refuse it.
-    let is_new = |kind: Kind| {
-        if has_rows { format!("AND {}", lacks_row_sql(kind)) } else { String::new() }
+    let is_to_do = |kind: Kind| {
+        if has_rows { lacks_row_of_sql(kind, backend) } else { is_kind_sql(kind, "p", backend.exact()) }
     };
     let compared = if has_rows {
         let given = format!("(SELECT p.id FROM {PARENT} p WHERE {chosen}) AS given");
@@ -58,12 +58,11 @@ pub(super) fn fill(
     for (kind, made) in Kind::ALL.into_iter().zip(&mut made) {
         let rows = diesel::sql_query(format!(
             "INSERT INTO {table} (project_id, {columns}) SELECT p.id, {values} FROM {PARENT} p \
-             WHERE {chosen} AND {is_kind} {is_new} ORDER BY p.id ON CONFLICT (project_id) DO NOTHING",
+             WHERE {chosen} AND {is_to_do} ORDER BY p.id ON CONFLICT (project_id) DO NOTHING",
             table = kind.table(),
             columns = kind.columns().join(", "),
             values = mapped_list_sql(kind, "p"),
-            is_kind = is_kind_sql(kind, "p", backend.exact()),
-            is_new = is_new(kind),
+            is_to_do = is_to_do(kind),
         ))
         .execute(connection)
         .doing(format!("filling {}", kind.table()))?;
@@ -77,10 +76,6 @@ pub(super) fn fill(
         unknown: locked - school - self_study,
         ..Outcome::default()
     }))
-}
-
-fn lacks_row_sql(kind: Kind) -> String {
-    format!("NOT EXISTS (SELECT 1 FROM {} c WHERE c.project_id = p.id)", kind.table())
 }
 
 /// Whether there is a subtype row in the range; a look into each primary key.
